@@ -1,0 +1,200 @@
+/*
+ * Reads of an ELF file what decides whether the shim can be loaded: class and machine, the loader
+ * it names, and whether Go made it. Every offset and size in it may be a lie; none is believed
+ * before the bytes were read.
+ */
+#include "shim/program/facts.h"
+
+#include "shim/lock/kernel.h"
+
+#include <elf.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+#define OUR_MACHINE EM_X86_64
+#define OUR_LOADER "ld-linux-x86-64.so.2"
+#elif defined(__aarch64__)
+#define OUR_MACHINE EM_AARCH64
+#define OUR_LOADER "ld-linux-aarch64.so.1"
+#endif
+#define OUR_CLASS ELFCLASS64
+#define OUR_DATA (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? ELFDATA2LSB : ELFDATA2MSB)
+
+/* The kernel takes no more than 64 KiB of program headers; names and notes are far below. */
+#define HEADERS_BYTES_MAXIMUM 65536
+#define SCAN_BYTES_MAXIMUM 65536
+#define CHUNK_SIZE 512
+
+/* The type of Go's note is 4; its name is padded to four bytes. */
+#define GO_NOTE_TYPE 4
+static const char GO_NOTE_NAME[4] = "Go\0";
+static const char GO_INFO_MAGIC[] = "\xff Go buildinf:";
+
+bool program_file_read(const struct program_file *file, uint64_t offset, void *buffer, size_t size)
+{
+    if (offset <= file->head_size && size <= file->head_size - offset) {
+        memcpy(buffer, file->head + offset, size);
+        return true;
+    }
+    if (offset > INT64_MAX - size)
+        return false;
+    return kernel_pread(file->descriptor, buffer, size, (off_t)offset) == (ssize_t)size;
+}
+
+bool elf_has_magic(const struct program_file *file)
+{
+    return file->head_size >= SELFMAG && memcmp(file->head, ELFMAG, SELFMAG) == 0;
+}
+
+/* Does `needle` occur in the file's bytes [offset, offset + size)? Read in overlapping pieces. */
+static bool range_contains(const struct program_file *file, uint64_t offset, uint64_t size,
+                           const char *needle, size_t needle_size)
+{
+    char chunk[CHUNK_SIZE];
+    if (size > SCAN_BYTES_MAXIMUM)
+        size = SCAN_BYTES_MAXIMUM;
+    while (size >= needle_size) {
+        size_t piece = size < sizeof chunk ? (size_t)size : sizeof chunk;
+        if (!program_file_read(file, offset, chunk, piece))
+            return false;
+        if (memmem(chunk, piece, needle, needle_size) != NULL)
+            return true;
+        if (piece == size)
+            return false;
+        size_t step = piece - (needle_size - 1);
+        offset += step;
+        size -= step;
+    }
+    return false;
+}
+
+/*
+ * Looks for Go's sections by their names alone. *known tells whether there was a table of names
+ * to look into.
+ */
+static bool sections_are_go(const struct program_file *file, const Elf64_Ehdr *header, bool *known)
+{
+    Elf64_Shdr names;
+    *known = false;
+    if (header->e_shoff == 0 || header->e_shentsize != sizeof names ||
+        header->e_shstrndx >= header->e_shnum ||
+        header->e_shoff > INT64_MAX - sizeof names * (uint64_t)header->e_shnum)
+        return false;
+    if (!program_file_read(file, header->e_shoff + sizeof names * (uint64_t)header->e_shstrndx,
+                           &names, sizeof names) ||
+        names.sh_type != SHT_STRTAB || names.sh_size == 0)
+        return false;
+    char first;
+    *known = program_file_read(file, names.sh_offset, &first, 1);
+    static const char info[] = ".go.buildinfo";
+    static const char identity[] = ".note.go.buildid";
+    return range_contains(file, names.sh_offset, names.sh_size, info, sizeof info) ||
+           range_contains(file, names.sh_offset, names.sh_size, identity, sizeof identity);
+}
+
+static bool notes_are_go(const struct program_file *file, const Elf64_Phdr *segment)
+{
+    uint64_t left = segment->p_filesz < SCAN_BYTES_MAXIMUM ? segment->p_filesz : SCAN_BYTES_MAXIMUM;
+    uint64_t offset = segment->p_offset;
+    uint64_t alignment = segment->p_align == 8 ? 8 : 4;
+    struct {
+        Elf64_Nhdr header;
+        char name[sizeof GO_NOTE_NAME];
+    } note;
+    while (left >= sizeof note && program_file_read(file, offset, &note, sizeof note)) {
+        if (note.header.n_type == GO_NOTE_TYPE && note.header.n_namesz == sizeof GO_NOTE_NAME &&
+            memcmp(note.name, GO_NOTE_NAME, sizeof GO_NOTE_NAME) == 0)
+            return true;
+        uint64_t size = sizeof note.header + (uint64_t)note.header.n_namesz;
+        size = (size + alignment - 1) & ~(alignment - 1);
+        size = (size + note.header.n_descsz + alignment - 1) & ~(alignment - 1);
+        if (size > left)
+            return false;
+        offset += size;
+        left -= size;
+    }
+    return false;
+}
+
+static bool read_loader(const struct program_file *file, const Elf64_Phdr *segment,
+                        struct elf_facts *facts)
+{
+    size_t size = (size_t)segment->p_filesz;
+    if (segment->p_filesz < 2 || segment->p_filesz > sizeof facts->loader)
+        return false;
+    return program_file_read(file, segment->p_offset, facts->loader, size) &&
+           facts->loader[size - 1] == '\0';
+}
+
+/* What the program headers tell; false if they make no sense. */
+static bool read_segments(const struct program_file *file, const Elf64_Ehdr *header,
+                          bool sections_known, struct elf_facts *facts)
+{
+    Elf64_Phdr segment;
+    if (header->e_phentsize != sizeof segment || header->e_phnum == 0 ||
+        sizeof segment * (size_t)header->e_phnum > HEADERS_BYTES_MAXIMUM ||
+        header->e_phoff > INT64_MAX - HEADERS_BYTES_MAXIMUM)
+        return false;
+    for (unsigned i = 0; i < header->e_phnum; i++) {
+        if (!program_file_read(file, header->e_phoff + sizeof segment * (uint64_t)i, &segment,
+                               sizeof segment))
+            return false;
+        if (segment.p_type == PT_INTERP && facts->loader[0] == '\0' &&
+            !read_loader(file, &segment, facts))
+            return false;
+        if (segment.p_type == PT_NOTE && notes_are_go(file, &segment))
+            facts->go = true;
+        /* Without section names, Go's own reader looks at the start of the data in the same way. */
+        if (segment.p_type == PT_LOAD && (segment.p_flags & PF_W) != 0 && !sections_known &&
+            range_contains(file, segment.p_offset, segment.p_filesz, GO_INFO_MAGIC,
+                           sizeof GO_INFO_MAGIC - 1))
+            facts->go = true;
+    }
+    return true;
+}
+
+void elf_read_facts(const struct program_file *file, struct elf_facts *facts)
+{
+    Elf64_Ehdr header;
+    memset(facts, 0, sizeof *facts);
+    if (!program_file_read(file, 0, &header, sizeof header))
+        return;
+    facts->same_machine = header.e_ident[EI_CLASS] == OUR_CLASS &&
+                          header.e_ident[EI_DATA] == OUR_DATA && header.e_machine == OUR_MACHINE;
+    if (!facts->same_machine) {
+        facts->sane =
+            header.e_ident[EI_CLASS] == ELFCLASS32 || header.e_ident[EI_CLASS] == ELFCLASS64;
+        return;
+    }
+    if (header.e_type != ET_EXEC && header.e_type != ET_DYN)
+        return;
+    bool sections_known;
+    facts->go = sections_are_go(file, &header, &sections_known);
+    facts->sane = read_segments(file, &header, sections_known, facts);
+}
+
+static const char *last_part(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+bool loader_is_ours(const char *path)
+{
+    return strcmp(last_part(path), OUR_LOADER) == 0;
+}
+
+/* On systems whose loader has another name, what loaded this program can load the shim again. */
+bool loader_runs_us(const char *path)
+{
+    struct program_file self;
+    struct elf_facts facts;
+    self.descriptor = kernel_openat(AT_FDCWD, "/proc/self/exe", O_RDONLY | O_CLOEXEC, 0);
+    if (self.descriptor < 0)
+        return false;
+    ssize_t size = kernel_pread(self.descriptor, self.head, sizeof self.head, 0);
+    self.head_size = size > 0 ? (size_t)size : 0;
+    elf_read_facts(&self, &facts);
+    kernel_close(self.descriptor);
+    return facts.sane && facts.loader[0] != '\0' && strcmp(facts.loader, path) == 0;
+}
