@@ -74,7 +74,7 @@ static bool range_contains(const struct program_file *file, uint64_t offset, uin
  */
 static bool sections_are_go(const struct program_file *file, const Elf64_Ehdr *header, bool *known)
 {
-    Elf64_Shdr names;
+    Elf64_Shdr names = {0};
     *known = false;
     if (header->e_shoff == 0 || header->e_shentsize != sizeof names ||
         header->e_shstrndx >= header->e_shnum ||
@@ -100,7 +100,7 @@ static bool notes_are_go(const struct program_file *file, const Elf64_Phdr *segm
     struct {
         Elf64_Nhdr header;
         char name[sizeof GO_NOTE_NAME];
-    } note;
+    } note = {0};
     while (left >= sizeof note && program_file_read(file, offset, &note, sizeof note)) {
         if (note.header.n_type == GO_NOTE_TYPE && note.header.n_namesz == sizeof GO_NOTE_NAME &&
             memcmp(note.name, GO_NOTE_NAME, sizeof GO_NOTE_NAME) == 0)
@@ -130,7 +130,7 @@ static bool read_loader(const struct program_file *file, const Elf64_Phdr *segme
 static bool read_segments(const struct program_file *file, const Elf64_Ehdr *header,
                           bool sections_known, struct elf_facts *facts)
 {
-    Elf64_Phdr segment;
+    Elf64_Phdr segment = {0};
     if (header->e_phentsize != sizeof segment || header->e_phnum == 0 ||
         sizeof segment * (size_t)header->e_phnum > HEADERS_BYTES_MAXIMUM ||
         header->e_phoff > INT64_MAX - HEADERS_BYTES_MAXIMUM)
@@ -155,7 +155,7 @@ static bool read_segments(const struct program_file *file, const Elf64_Ehdr *hea
 
 void elf_read_facts(const struct program_file *file, struct elf_facts *facts)
 {
-    Elf64_Ehdr header;
+    Elf64_Ehdr header = {0};
     memset(facts, 0, sizeof *facts);
     if (!program_file_read(file, 0, &header, sizeof header))
         return;

@@ -43,7 +43,7 @@ static bool set_path(struct program_report *report, const char *directory, size_
 
 static bool may_execute(const char *path)
 {
-    struct stat status;
+    struct stat status = {0};
     if (kernel_fstatat(AT_FDCWD, path, &status, 0) < 0 || !S_ISREG(status.st_mode))
         return false;
     long result = KERNEL_CALL(SYS_faccessat2, AT_FDCWD, path, X_OK, AT_EACCESS, 0, 0);
@@ -189,7 +189,7 @@ static int judge_file(struct walk *walk)
 {
     const char *path = walk->report->path;
     struct program_file file;
-    struct stat status;
+    struct stat status = {0};
     if (kernel_fstatat(AT_FDCWD, path, &status, 0) < 0 ||
         (!walk->loader_maps && !may_execute(path)))
         return PROGRAM_MISSING;
