@@ -1,0 +1,51 @@
+# Tests on real, unmodified programs, and the demonstration.
+#
+#   make check-real         all of them      ROUNDS=2 make check-real    in a hurry
+#   make check-real REAL='recins zip'        some of them
+REAL ?=
+REAL_C := tests/real/src/threads.c tests/real/src/counter.c
+REAL_BUILT := $(BUILD)/real/threads $(BUILD)/real/counter-static $(BUILD)/real/counter-go \
+	$(BUILD)/real/counter-cgo $(BUILD)/npm/installed
+
+DEPS_TEST += recutils python3 python3-tinydb perl nodejs npm openssl zip unzip binutils jq moreutils \
+	findutils sed golang-go util-linux procps
+# breadth
+DEPS_TEST += abook apache2-utils arj aspell aspell-en augeas-tools bibtool calcurse cpio crudini \
+	db5.3-util devtodo e2fsprogs ed flac gawk gdbmtool gettext git gnupg guile-3.0 \
+	libconfig-inifiles-perl libxml2-utils lmdb-utils lua5.4 bsd-mailx miller mtools newlisp nmh \
+	openssh-client p7zip-full pass patch php-cli rcs regina-rexx ruby sqlite3 squashfs-tools \
+	swi-prolog-nox tar taskwarrior tcl tdb-tools timewarrior tinycdb todotxt-cli \
+	tokyocabinet-bin universal-ctags vim xmlstarlet yq
+
+CHECKS += check-real
+LINT_C += $(REAL_C)
+LINT_SH += tests/real/run.sh tests/real/demo.sh tests/demo.sh tests/check.sh \
+	$(wildcard tests/real/required/*.sh tests/real/breadth/*.sh)
+
+.PHONY: check-real demo
+check-real: all $(REAL_BUILT)
+	BUILD=$(BUILD) bash tests/real/run.sh $(REAL)
+
+demo: all
+	BUILD=$(BUILD) bash tests/real/demo.sh
+
+$(BUILD)/real:
+	mkdir -p $@
+
+$(BUILD)/real/threads: tests/real/src/threads.c | $(BUILD)/real
+	$(CC) $(BASE_CFLAGS) $(HARDENED) $(BASE_LDFLAGS) -o $@ $< -pthread
+
+$(BUILD)/real/counter-static: tests/real/src/counter.c | $(BUILD)/real
+	$(CC) $(BASE_CFLAGS) -static -o $@ $<
+
+# What comes by another language's tools is skipped, and told, where these are missing or fail.
+GO_BUILD = GOCACHE=$(abspath $(BUILD))/real/go-cache GO111MODULE=off go build -o $@ $<
+$(BUILD)/real/counter-go: tests/real/src/counter.go | $(BUILD)/real
+	CGO_ENABLED=0 $(GO_BUILD) || echo 'counter-go: not built'
+$(BUILD)/real/counter-cgo: tests/real/src/counter-cgo.go | $(BUILD)/real
+	CGO_ENABLED=1 $(GO_BUILD) || echo 'counter-cgo: not built'
+
+$(BUILD)/npm/installed: tests/real/npm/package.json
+	mkdir -p $(@D) && cp $< $(@D)
+	npm install --prefix $(@D) --no-package-lock --no-audit --no-fund --ignore-scripts --silent && \
+		touch $@ || echo 'npm: packages not installed'
