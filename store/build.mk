@@ -47,3 +47,4 @@ install-store: $(BUILD)/tablestore $(BUILD)/libtablestore.a $(BUILD)/$(STORE_SON
 	install -D -m 644 $(BUILD)/tablestore.pc $(DESTDIR)$(LIBDIR)/pkgconfig/tablestore.pc
 
 LINT_C += $(STORE_SOURCES) $(STORE_TOOL_SOURCES) $(wildcard store/*.h store/tool/*.h)
+include tests/store/build.mk

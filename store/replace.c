@@ -13,8 +13,13 @@
 
 static bool new_name(const char *name, size_t length, char buffer[NAME_MAX + 1])
 {
-    int needed = snprintf(buffer, NAME_MAX + 1, ".%.*s.new", (int)length, name);
-    return needed > 0 && needed <= NAME_MAX;
+    static const char ending[] = ".new";
+    if (1 + length + sizeof ending > NAME_MAX + 1)
+        return false;
+    buffer[0] = '.';
+    memcpy(buffer + 1, name, length);
+    memcpy(buffer + 1 + length, ending, sizeof ending);
+    return true;
 }
 
 bool replace_add(struct replacement *replacement, const char *name, const struct bytes *content,

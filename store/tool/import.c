@@ -82,6 +82,7 @@ static void end_row(struct import *import)
 {
     import->rows[import->row_count++] = (struct tablestore_row){import->row, import->assigned};
     import->row = NULL;
+    import->assigned = 0;
     if (import->row_count == BATCH)
         insert_batch(import);
 }

@@ -130,8 +130,10 @@ static void start_columns(struct printer *printer, const tablestore *table)
         bool number =
             field != NULL && (field->type == TABLESTORE_INT || field->type == TABLESTORE_FLOAT ||
                               field->type == TABLESTORE_REFERENCE);
-        need(scols_table_new_column(printer->columns, printer->names.parts[i], 0,
-                                    number ? SCOLS_FL_RIGHT : 0));
+        struct libscols_column *column = need(scols_table_new_column(
+            printer->columns, printer->names.parts[i], 0, number ? SCOLS_FL_RIGHT : 0));
+        /* Or libsmartcols would escape our escapes. */
+        scols_column_set_safechars(column, "\\");
     }
 }
 
