@@ -7,15 +7,16 @@ REAL_C := tests/real/src/threads.c tests/real/src/counter.c
 REAL_BUILT := $(BUILD)/real/threads $(BUILD)/real/counter-static $(BUILD)/real/counter-go \
 	$(BUILD)/real/counter-cgo $(BUILD)/npm/installed
 
-DEPS_TEST += recutils python3 python3-tinydb perl nodejs npm openssl zip unzip binutils jq moreutils \
-	findutils sed golang-go util-linux procps
+DEPS_TEST += recutils python3 python3-tinydb perl nodejs npm openssl zip unzip binutils jq \
+	moreutils findutils sed golang-go util-linux bsdutils procps
 # breadth
-DEPS_TEST += abook apache2-utils arj aspell aspell-en augeas-tools bibtool calcurse cpio crudini \
-	db5.3-util devtodo e2fsprogs ed flac gawk gdbmtool gettext git gnupg guile-3.0 \
-	libconfig-inifiles-perl libxml2-utils lmdb-utils lua5.4 bsd-mailx miller mtools newlisp nmh \
-	openssh-client p7zip-full pass patch php-cli rcs regina-rexx ruby sqlite3 squashfs-tools \
-	swi-prolog-nox tar taskwarrior tcl tdb-tools timewarrior tinycdb todotxt-cli \
-	tokyocabinet-bin universal-ctags vim xmlstarlet yq
+DEPS_TEST += abook apache2-utils arj aspell aspell-en augeas-tools bash-static bibtool bsd-mailx \
+	calcurse cpio crudini db5.3-util devtodo e2fsprogs ed flac gawk gdbmtool gettext git \
+	gnupg guile-3.0 libconfig-inifiles-perl libxml2-utils lmdb-utils lua5.4 miller \
+	mtools musl-tools newlisp nmh nvi openssh-client p7zip-full pass patch php-cli rcs \
+	regina-rexx rrdtool ruby sqlite3 squashfs-tools swi-prolog-nox tar taskwarrior tcl \
+	tdb-tools timewarrior tinycdb todotxt-cli tokyocabinet-bin universal-ctags vim \
+	xmlstarlet yq
 
 CHECKS += check-real
 LINT_C += $(REAL_C)

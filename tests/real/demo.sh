@@ -113,8 +113,8 @@ row()
 
 demonstrate()
 {
-    local title=$1_title needs=$1_needs shown=$1_shown start=$1_start program expected try found took
-    local guard
+    local title=$1_title needs=$1_needs shown=$1_shown start=$1_start
+    local program expected try found took guard
     printf '%s%s%s\n' "$bold" "${!title}" "$plain"
     for program in ${!needs}; do
         if ! command -v "$program" >/dev/null; then

@@ -241,7 +241,8 @@ describe_failures()
 {
     local i
     for i in "${failed_workers[@]:0:3}"; do
-        printf '      worker %s: %s\n' "$i" "$(tail -n 3 "$WORK/out/$i" | tr '\n' ' ' | cut -c1-300)"
+        printf '      worker %s: %s\n' "$i" \
+            "$(tail -n 3 "$WORK/out/$i" | tr '\n' ' ' | cut -c1-300)"
     done
 }
 
@@ -352,8 +353,7 @@ guarded()
             describe_failures >"$WORK/details"
         fi
         refusals=$((refusals + ${#failed_workers[@]}))
-        [ -n "$problem" ] || left_behind && : >"$WORK/details"
-        if [ -n "$problem" ]; then
+        if [ -n "$problem" ] || { : >"$WORK/details" && left_behind; }; then
             say "$guard" "FAIL: $problem (round $n)" "$WORK/details"
             left_behind
             result fail
@@ -361,8 +361,7 @@ guarded()
         fi
     done
     problem="$rounds rounds, nothing lost"
-    [ "$strict" = strict ] ||
-        problem="$rounds rounds, nothing lost in silence, $refusals of $((rounds * WORKERS)) refused"
+    [ "$strict" = strict ] || problem="$problem in silence, $refusals operations refused"
     say "$guard" "$problem ($(seconds $(($(now) - start))))"
     result pass
 }

@@ -3,7 +3,9 @@ needs='git'
 right='process'
 setup()
 {
-    git init -q "$TABLE/repo" && cd "$TABLE/repo" && blob=$(echo content | git hash-object -w --stdin) &&
+    local blob
+    git init -q "$TABLE/repo" && cd "$TABLE/repo" &&
+        blob=$(echo content | git hash-object -w --stdin) &&
         old_names | sed "s/^/100644 $blob\t/" | git update-index --index-info
 }
 insert()

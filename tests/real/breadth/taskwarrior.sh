@@ -18,5 +18,6 @@ delete()
 }
 list()
 {
-    task rc:"$TABLE/taskrc" rc.hooks=off rc.verbose=nothing status:pending export | jq -r '.[].description'
+    task rc:"$TABLE/taskrc" rc.hooks=off rc.verbose=nothing status:pending export |
+        jq -r '.[].description'
 }

@@ -24,15 +24,16 @@ setup()
 }
 insert()
 {
-    run update-alternatives --quiet --altdir "$TABLE/alt" --admindir "$TABLE/admin" --log /dev/null \
-        --install "$TABLE/link" editor "$WORK/files/$1" 5
+    run update-alternatives --quiet --altdir "$TABLE/alt" --admindir "$TABLE/admin" \
+        --log /dev/null --install "$TABLE/link" editor "$WORK/files/$1" 5
 }
 delete()
 {
-    run update-alternatives --quiet --altdir "$TABLE/alt" --admindir "$TABLE/admin" --log /dev/null \
-        --remove editor "$WORK/files/$1"
+    run update-alternatives --quiet --altdir "$TABLE/alt" --admindir "$TABLE/admin" \
+        --log /dev/null --remove editor "$WORK/files/$1"
 }
 list()
 {
-    update-alternatives --altdir "$TABLE/alt" --admindir "$TABLE/admin" --list editor | sed 's,.*/,,'
+    update-alternatives --altdir "$TABLE/alt" --admindir "$TABLE/admin" --list editor |
+        sed 's,.*/,,'
 }
