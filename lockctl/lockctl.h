@@ -1,0 +1,48 @@
+/*
+ * What the files of lockctl share: exit statuses, the table of commands, one-line complaints.
+ * Text that came from outside is printed through shown() only.
+ */
+#ifndef LOCKCTL_H
+#define LOCKCTL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum exit_status {
+    STATUS_DONE = 0,
+    STATUS_FAILED = 1,
+    STATUS_USAGE = 2,
+    STATUS_PERMISSION = 5,
+    STATUS_SETTINGS = 78,
+    STATUS_NOT_EXECUTABLE = 126,
+    STATUS_NOT_FOUND = 127,
+    STATUS_SIGNAL_BASE = 128,
+};
+
+struct command_description {
+    const char *name;
+    const char *arguments; /* as the usage line shows them */
+    const char *summary;   /* one line for the list of commands */
+    const char *details;   /* further text of its --help, or NULL */
+    int (*run)(const struct command_description *description, int count, char **words);
+};
+
+int run_command(const struct command_description *description, int count, char **words);
+int env_command(const struct command_description *description, int count, char **words);
+extern const char RUN_DETAILS[];
+extern const char ENV_DETAILS[];
+
+/* Writes "lockctl: …" as one line to stderr. */
+void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* A text made fit for a terminal; valid until some calls later. */
+const char *shown(const char *text);
+
+/* The exit status that says why a file could not be used. */
+int status_of_error(int error);
+
+/* Room for one more element behind `count`; ends the program when there is none. */
+void *grow(void *array, size_t count, size_t size);
+char *copy_text(const char *text);
+
+#endif

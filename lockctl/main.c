@@ -1,0 +1,64 @@
+/*
+ * lockctl: the table of its commands, from which dispatch and --help both come. It must hand a
+ * command exactly the descriptors that it was started with.
+ */
+#include "lockctl/lockctl.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct command_description COMMANDS[] = {
+    {"run", "[SETTINGS] [--] COMMAND [ARGUMENT...]", "start a command with its tables guarded",
+     RUN_DETAILS, run_command},
+    {"env", "[SETTINGS]", "print the settings as environment lines", ENV_DETAILS, env_command},
+};
+static const size_t COMMAND_COUNT = sizeof COMMANDS / sizeof *COMMANDS;
+
+static int print_help(void)
+{
+    printf("Usage: lockctl COMMAND [OPTIONS]\n\n"
+           "Guards tables (directories or files) against programs that change them at once.\n\n"
+           "Commands:\n");
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        printf("  %-10s %s\n", COMMANDS[i].name, COMMANDS[i].summary);
+    printf("\n`lockctl COMMAND --help` tells more. `lockctl --version` prints the version.\n");
+    return fflush(stdout) == 0 ? STATUS_DONE : STATUS_FAILED;
+}
+
+/*
+ * A descriptor among the first three that came closed is filled, so that no file of ours lands
+ * there and is taken for stderr; it is closed again at exec.
+ */
+static void fill_standard_descriptors(void)
+{
+    for (;;) {
+        int descriptor = open("/dev/null", O_RDWR | O_CLOEXEC);
+        if (descriptor < 0 || descriptor > STDERR_FILENO) {
+            if (descriptor >= 0)
+                (void)close(descriptor);
+            return;
+        }
+    }
+}
+
+int main(int count, char **words)
+{
+    fill_standard_descriptors();
+    if (count < 2) {
+        complain("no command; see `lockctl --help`");
+        return STATUS_USAGE;
+    }
+    if (strcmp(words[1], "--help") == 0 || strcmp(words[1], "-h") == 0)
+        return print_help();
+    if (strcmp(words[1], "--version") == 0) {
+        printf("lockctl %s\n", LOCKSHIM_VERSION);
+        return fflush(stdout) == 0 ? STATUS_DONE : STATUS_FAILED;
+    }
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(words[1], COMMANDS[i].name) == 0)
+            return COMMANDS[i].run(&COMMANDS[i], count - 1, words + 1);
+    complain("'%s' is no command; see `lockctl --help`", shown(words[1]));
+    return STATUS_USAGE;
+}

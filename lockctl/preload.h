@@ -1,0 +1,25 @@
+/*
+ * The shim: finding it, making sure that the loader will load it, and the environment in which it
+ * does.
+ */
+#ifndef LOCKCTL_PRELOAD_H
+#define LOCKCTL_PRELOAD_H
+
+#include "shim/settings.h"
+
+#include <stdbool.h>
+
+/* The shim's absolute path; NULL after a complaint. `wanted`: --shim, or NULL. */
+char *shim_find(const char *wanted);
+
+/*
+ * The variables that make a program guarded, NULL-terminated ("NAME=value"); NULL after a
+ * complaint. `before` is the environment whose LD_PRELOAD goes on.
+ */
+char **guard_variables(const struct settings *settings, const char *shim, bool eager,
+                       char *const *before);
+
+/* `before` without what an earlier guard left, and with the variables of this one. */
+char **guard_environment(char **variables, char *const *before);
+
+#endif

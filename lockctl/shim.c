@@ -1,0 +1,132 @@
+/*
+ * Finds the shim and looks at it as the loader will: a shim that can't be loaded is ignored by the
+ * loader with a warning at most, and the program would run unguarded.
+ */
+#include "lockctl/preload.h"
+
+#include "lockctl/lockctl.h"
+#include "lockctl/paths.h"
+#include "shim/lock/kernel.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#define SHIM_NAME "liblockshim.so"
+/* A text that only the shim contains: another library would be loaded, and guard nothing. */
+#define SHIM_MARK "LOCKSHIM_TABLES"
+
+static const char *judge_header(const Elf64_Ehdr *header, const Elf64_Ehdr *own)
+{
+    if (memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 || header->e_type != ET_DYN)
+        return "is no shared library";
+    if (header->e_ident[EI_CLASS] != own->e_ident[EI_CLASS] ||
+        header->e_ident[EI_DATA] != own->e_ident[EI_DATA] || header->e_machine != own->e_machine)
+        return "is for another architecture or word size";
+    return NULL;
+}
+
+static bool read_own_header(Elf64_Ehdr *own)
+{
+    int descriptor = kernel_openat(AT_FDCWD, "/proc/self/exe", O_RDONLY | O_CLOEXEC, 0);
+    ssize_t size = kernel_pread(descriptor, own, sizeof *own, 0);
+    (void)kernel_close(descriptor);
+    return size == (ssize_t)sizeof *own;
+}
+
+static const char *judge_contents(const unsigned char *contents, size_t size)
+{
+    Elf64_Ehdr header;
+    Elf64_Ehdr own;
+    if (size < sizeof header)
+        return "is no shared library";
+    memcpy(&header, contents, sizeof header);
+    if (!read_own_header(&own))
+        return "cannot be judged without /proc";
+    const char *wrong = judge_header(&header, &own);
+    if (wrong == NULL && memmem(contents, size, SHIM_MARK, sizeof SHIM_MARK) == NULL)
+        wrong = "is another library, not the shim";
+    return wrong;
+}
+
+/* NULL, or what is wrong with it. */
+static const char *judge_shim(const char *path)
+{
+    struct stat status = {0};
+    struct statvfs mount;
+    int descriptor = kernel_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
+    if (descriptor < 0)
+        return strerror(-descriptor);
+    const char *wrong = NULL;
+    if (kernel_fstat(descriptor, &status) < 0 || !S_ISREG(status.st_mode))
+        wrong = "is no regular file";
+    else if (fstatvfs(descriptor, &mount) == 0 && (mount.f_flag & ST_NOEXEC) != 0)
+        wrong = "lies on a file system mounted noexec";
+    else if (status.st_size == 0)
+        wrong = "is empty";
+    if (wrong == NULL) {
+        size_t size = (size_t)status.st_size;
+        void *contents = kernel_mmap(NULL, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+        wrong = contents == NULL ? "cannot be mapped" : judge_contents(contents, size);
+        (void)kernel_munmap(contents, size);
+    }
+    (void)kernel_close(descriptor);
+    return wrong;
+}
+
+/* Blanks and colons separate the entries of LD_PRELOAD, and a dollar is expanded there. */
+static const char *judge_name(const char *path)
+{
+    if (strpbrk(path, " :$\t\n") != NULL)
+        return "has a blank, colon or dollar in its path, which LD_PRELOAD cannot express";
+    return NULL;
+}
+
+static bool exists(const char *path)
+{
+    struct stat status;
+    return kernel_fstatat(AT_FDCWD, path, &status, 0) == 0;
+}
+
+/* Beside lockctl itself; NULL if there is none. */
+static char *find_beside(void)
+{
+    char path[PATH_MAX + sizeof SHIM_NAME];
+    ssize_t length = kernel_readlinkat(AT_FDCWD, "/proc/self/exe", path, PATH_MAX - 1);
+    if (length < 0)
+        return NULL;
+    path[length] = '\0';
+    char *slash = strrchr(path, '/');
+    if (slash == NULL)
+        return NULL;
+    memcpy(slash + 1, SHIM_NAME, sizeof SHIM_NAME);
+    return exists(path) ? copy_text(path) : NULL;
+}
+
+char *shim_find(const char *wanted)
+{
+    int error = 0;
+    char *path;
+    if (wanted != NULL)
+        path = path_of_object(wanted, &error);
+    else if ((path = find_beside()) == NULL)
+        path = copy_text(LIBDIR "/" SHIM_NAME);
+    const char *wrong = path == NULL ? strerror(error) : judge_name(path);
+    if (wrong == NULL)
+        wrong = judge_shim(path);
+    if (wrong == NULL)
+        return path;
+    complain("the shim '%s' cannot be loaded: it %s%s", shown(path != NULL ? path : wanted),
+             strncmp(wrong, "is ", 3) == 0 || strncmp(wrong, "has ", 4) == 0 ||
+                     strncmp(wrong, "lies ", 5) == 0 || strncmp(wrong, "cannot ", 7) == 0
+                 ? ""
+                 : "could not be read: ",
+             wrong);
+    free(path);
+    return NULL;
+}
