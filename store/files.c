@@ -78,7 +78,7 @@ bool file_read_whole(int file, const char *name, struct bytes *to, struct tables
     int64_t size = file_size(file, name, error);
     if (size < 0)
         return false;
-    if (!bytes_reserve(to, (size_t)size))
+    if (!bytes_reserve(to, (size_t)size + 1)) /* so that there is data even of nothing */
         return fail_memory(error);
     ssize_t got = file_read_some(file, name, to->data + to->length, (size_t)size, 0, error);
     if (got < 0)

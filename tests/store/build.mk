@@ -42,7 +42,7 @@ check-store-fuzz: $(BUILD)/tests/store/fuzz_table
 	python3 tests/store/fuzz_corpus.py tests/store/tables tests/store/fuzz_table.c $(BUILD)/tests/store/seeds
 	mkdir -p $(BUILD)/tests/store/corpus
 	cd $(BUILD)/tests/store && ./fuzz_table -max_total_time=$(STORE_FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
-		-max_len=8192 -dict=$(CURDIR)/tests/store/fuzz.dict -print_final_stats=1 -verbosity=0 corpus seeds
+		-max_len=16384 -dict=$(CURDIR)/tests/store/fuzz.dict -print_final_stats=1 -verbosity=0 corpus seeds
 	@echo 'fuzz_table: 1 passed, 0 failed'
 
 # As long as one likes: make fuzz-store STORE_FUZZ_SECONDS=86400
