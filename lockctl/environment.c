@@ -35,8 +35,8 @@ static const char *last_part(const char *path)
 /* Is it the shim, perhaps under another name, or another build of it? Two would not agree. */
 static bool is_shim(const char *entry, const char *shim)
 {
-    struct stat one;
-    struct stat other;
+    struct stat one = {0};
+    struct stat other = {0};
     if (strcmp(last_part(entry), last_part(shim)) == 0)
         return true;
     return kernel_fstatat(AT_FDCWD, entry, &one, 0) == 0 &&
@@ -115,8 +115,11 @@ char **guard_variables(const struct settings *settings, const char *shim, bool e
     size_t count = 0;
     variables[count++] = preload_variable(shim, before);
     variables[count] = tables_variable(settings);
-    if (variables[count++] == NULL)
+    if (variables[count++] == NULL) {
+        free(variables[0]);
+        free(variables);
         return NULL;
+    }
     /* libuv would use io_uring, which no preload can see. */
     variables[count++] = copy_text("UV_USE_IO_URING=0");
     if (eager)

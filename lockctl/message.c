@@ -21,6 +21,7 @@ void complain(const char *format, ...)
     char line[8192];
     va_list arguments;
     va_start(arguments, format);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it was started just above */
     (void)vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
     (void)fprintf(stderr, "lockctl: %s\n", line);

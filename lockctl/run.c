@@ -103,23 +103,24 @@ static int check_eager(const struct tables *tables)
     return STATUS_DONE;
 }
 
-/* Says in a table's log that its lock is taken before there is a touch. */
+/* Says in a table's log, in the shim's format, that its lock is taken before there is a touch. */
 static void log_early_lock(const struct run *run, const struct table_settings *table)
 {
-    char line[8192];
+    char line[4096];
     char when[32];
-    time_t now = time(NULL);
-    struct tm local;
+    struct timespec now;
+    struct tm broken_down;
     if (table->log == NULL)
         return;
-    (void)strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S%z", localtime_r(&now, &local));
-    int length =
-        snprintf(line, sizeof line, "%s lockctl[%d]: %s: locked before the command starts: %s %s\n",
-                 when, (int)getpid(), shown(table->path), shown(run->program.path),
-                 program_reach_text(run->program.reach));
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    (void)strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", gmtime_r(&now.tv_sec, &broken_down));
+    int length = snprintf(line, sizeof line,
+                          "%s.%03ldZ lockctl[%d] %s: locked before the command starts: %s %s\n",
+                          when, now.tv_nsec / 1000000, (int)getpid(), shown(table->path),
+                          shown(run->program.path), program_reach_text(run->program.reach));
     bool to_stderr = strcmp(table->log, "stderr") == 0;
     int descriptor = to_stderr ? STDERR_FILENO
-                               : open(table->log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+                               : open(table->log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
     if (descriptor < 0 || write(descriptor, line, (size_t)length) < 0)
         complain("log '%s': %s", shown(table->log), strerror(errno));
     if (descriptor >= 0 && !to_stderr)

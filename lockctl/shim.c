@@ -39,16 +39,33 @@ static bool read_own_header(Elf64_Ehdr *own)
     return size == (ssize_t)sizeof *own;
 }
 
+/* A position-independent program looks like a library, but the loader won't preload it. */
+static bool is_program(const unsigned char *contents, size_t size, const Elf64_Ehdr *header)
+{
+    Elf64_Phdr segment;
+    for (size_t i = 0; i < header->e_phnum; i++) {
+        size_t offset = header->e_phoff + i * sizeof segment;
+        if (offset > size || size - offset < sizeof segment)
+            return true;
+        memcpy(&segment, contents + offset, sizeof segment);
+        if (segment.p_type == PT_INTERP)
+            return true;
+    }
+    return false;
+}
+
 static const char *judge_contents(const unsigned char *contents, size_t size)
 {
     Elf64_Ehdr header;
-    Elf64_Ehdr own;
+    Elf64_Ehdr own = {0};
     if (size < sizeof header)
         return "is no shared library";
     memcpy(&header, contents, sizeof header);
     if (!read_own_header(&own))
         return "cannot be judged without /proc";
     const char *wrong = judge_header(&header, &own);
+    if (wrong == NULL && is_program(contents, size, &header))
+        wrong = "is a program, not a library";
     if (wrong == NULL && memmem(contents, size, SHIM_MARK, sizeof SHIM_MARK) == NULL)
         wrong = "is another library, not the shim";
     return wrong;
