@@ -52,18 +52,18 @@ static bool may_execute(const char *path)
     return result == 0;
 }
 
-/* Looks a name up as execvp does. On failure the path is the bare name. */
-static bool search_path(struct program_report *report, const char *name, const char *search)
+/*
+ * Looks a name up as execvp does, from *search on, which is moved behind what was found (NULL: it
+ * was the last place). On failure the path is the bare name.
+ */
+static bool search_path(struct program_report *report, const char *name, const char **search)
 {
-    if (search == NULL)
-        search = DEFAULT_SEARCH;
-    for (;;) {
-        size_t length = strcspn(search, ":");
-        if (name[0] != '\0' && set_path(report, search, length, name) && may_execute(report->path))
+    while (*search != NULL) {
+        const char *place = *search;
+        size_t length = strcspn(place, ":");
+        *search = place[length] == '\0' ? NULL : place + length + 1;
+        if (name[0] != '\0' && set_path(report, place, length, name) && may_execute(report->path))
             return true;
-        if (search[length] == '\0')
-            break;
-        search += length + 1;
     }
     if (!set_path(report, "", 0, name))
         report->path[0] = '\0';
@@ -73,8 +73,10 @@ static bool search_path(struct program_report *report, const char *name, const c
 static int find_program(struct walk *walk, const struct env_target *target)
 {
     const char *name = target->name;
-    if (strchr(name, '/') == NULL)
-        return search_path(walk->report, name, target->search) ? GO_ON : PROGRAM_MISSING;
+    if (strchr(name, '/') == NULL) {
+        const char *search = target->search != NULL ? target->search : DEFAULT_SEARCH;
+        return search_path(walk->report, name, &search) ? GO_ON : PROGRAM_MISSING;
+    }
     size_t directory_length = 0;
     if (target->directory != NULL && name[0] != '/')
         directory_length = strlen(target->directory);
@@ -157,12 +159,23 @@ static int judge_elf(struct walk *walk, const struct program_file *file)
     return PROGRAM_REACHABLE;
 }
 
+/* No text in its first line: if the kernel runs it, then by an interpreter of binfmt_misc. */
+static bool is_binary(const struct program_file *file)
+{
+    const unsigned char *end = memchr(file->head, '\n', file->head_size);
+    size_t length = end != NULL ? (size_t)(end - file->head) : file->head_size;
+    return memchr(file->head, '\0', length) != NULL;
+}
+
 /* Neither ELF nor a script: exec says ENOEXEC, and shells and execvp hand it to sh. */
 static int follow_script(struct walk *walk, const struct program_file *file)
 {
     char interpreter[SCRIPT_LINE_SIZE];
-    if (!script_read(file, interpreter, &walk->words))
+    if (!script_read(file, interpreter, &walk->words)) {
+        if (is_binary(file))
+            return PROGRAM_UNREADABLE;
         memcpy(interpreter, SHELL, sizeof SHELL);
+    }
     if (walk->words.overflow)
         return PROGRAM_UNREADABLE;
     return set_path(walk->report, "", 0, interpreter) ? GO_ON : PROGRAM_MISSING;
@@ -242,10 +255,18 @@ void program_examine_name(const char *name, const char *search, char *const *arg
                           char *const *environment, struct program_report *report)
 {
     struct walk walk;
-    begin_walk(&walk, report, arguments, environment);
-    struct env_target target = {name, search, NULL};
-    if (find_program(&walk, &target) == GO_ON)
-        walk_to_the_end(&walk);
+    if (strchr(name, '/') != NULL) {
+        program_examine(name, arguments, environment, report);
+        return;
+    }
+    if (search == NULL)
+        search = DEFAULT_SEARCH;
+    /* Where one turns out to have no interpreter, execvp goes on to the next. */
+    do {
+        begin_walk(&walk, report, arguments, environment);
+        if (search_path(report, name, &search))
+            walk_to_the_end(&walk);
+    } while (report->reach == PROGRAM_MISSING && search != NULL);
 }
 
 const char *program_reach_text(enum program_reach reach)
