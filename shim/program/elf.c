@@ -28,7 +28,6 @@
 /* The type of Go's note is 4; its name is padded to four bytes. */
 #define GO_NOTE_TYPE 4
 static const char GO_NOTE_NAME[4] = "Go\0";
-static const char GO_INFO_MAGIC[] = "\xff Go buildinf:";
 
 bool program_file_read(const struct program_file *file, uint64_t offset, void *buffer, size_t size)
 {
@@ -46,26 +45,37 @@ bool elf_has_magic(const struct program_file *file)
     return file->head_size >= SELFMAG && memcmp(file->head, ELFMAG, SELFMAG) == 0;
 }
 
-/* Does `needle` occur in the file's bytes [offset, offset + size)? Read in overlapping pieces. */
-static bool range_contains(const struct program_file *file, uint64_t offset, uint64_t size,
-                           const char *needle, size_t needle_size)
+struct needle {
+    const char *text;
+    size_t size;
+};
+
+/*
+ * Does one of two texts occur in the file's bytes [offset, offset + size)? Read in pieces that
+ * overlap by the longest text. Returns -1 if there is nothing to read.
+ */
+static int range_contains(const struct program_file *file, uint64_t offset, uint64_t size,
+                          const struct needle needles[2])
 {
     char chunk[CHUNK_SIZE];
+    int answer = -1;
+    size_t overlap = (needles[0].size > needles[1].size ? needles[0].size : needles[1].size) - 1;
     if (size > SCAN_BYTES_MAXIMUM)
         size = SCAN_BYTES_MAXIMUM;
-    while (size >= needle_size) {
+    while (size > 0) {
         size_t piece = size < sizeof chunk ? (size_t)size : sizeof chunk;
         if (!program_file_read(file, offset, chunk, piece))
-            return false;
-        if (memmem(chunk, piece, needle, needle_size) != NULL)
-            return true;
+            return answer;
+        answer = 0;
+        for (int i = 0; i < 2; i++)
+            if (memmem(chunk, piece, needles[i].text, needles[i].size) != NULL)
+                return 1;
         if (piece == size)
-            return false;
-        size_t step = piece - (needle_size - 1);
-        offset += step;
-        size -= step;
+            return 0;
+        offset += piece - overlap;
+        size -= piece - overlap;
     }
-    return false;
+    return answer;
 }
 
 /*
@@ -74,6 +84,9 @@ static bool range_contains(const struct program_file *file, uint64_t offset, uin
  */
 static bool sections_are_go(const struct program_file *file, const Elf64_Ehdr *header, bool *known)
 {
+    static const char info[] = ".go.buildinfo";
+    static const char identity[] = ".note.go.buildid";
+    static const struct needle needles[] = {{info, sizeof info}, {identity, sizeof identity}};
     Elf64_Shdr names = {0};
     *known = false;
     if (header->e_shoff == 0 || header->e_shentsize != sizeof names ||
@@ -82,14 +95,19 @@ static bool sections_are_go(const struct program_file *file, const Elf64_Ehdr *h
         return false;
     if (!program_file_read(file, header->e_shoff + sizeof names * (uint64_t)header->e_shstrndx,
                            &names, sizeof names) ||
-        names.sh_type != SHT_STRTAB || names.sh_size == 0)
+        names.sh_type != SHT_STRTAB)
         return false;
-    char first;
-    *known = program_file_read(file, names.sh_offset, &first, 1);
-    static const char info[] = ".go.buildinfo";
-    static const char identity[] = ".note.go.buildid";
-    return range_contains(file, names.sh_offset, names.sh_size, info, sizeof info) ||
-           range_contains(file, names.sh_offset, names.sh_size, identity, sizeof identity);
+    int found = range_contains(file, names.sh_offset, names.sh_size, needles);
+    *known = found >= 0;
+    return found > 0;
+}
+
+/* Where there are no section names, Go's own reader looks at the start of the data like this. */
+static bool data_is_go(const struct program_file *file, const Elf64_Phdr *segment)
+{
+    static const char magic[] = "\xff Go buildinf:";
+    static const struct needle needles[] = {{magic, sizeof magic - 1}, {magic, sizeof magic - 1}};
+    return range_contains(file, segment->p_offset, segment->p_filesz, needles) > 0;
 }
 
 static bool notes_are_go(const struct program_file *file, const Elf64_Phdr *segment)
@@ -144,10 +162,8 @@ static bool read_segments(const struct program_file *file, const Elf64_Ehdr *hea
             return false;
         if (segment.p_type == PT_NOTE && notes_are_go(file, &segment))
             facts->go = true;
-        /* Without section names, Go's own reader looks at the start of the data in the same way. */
         if (segment.p_type == PT_LOAD && (segment.p_flags & PF_W) != 0 && !sections_known &&
-            range_contains(file, segment.p_offset, segment.p_filesz, GO_INFO_MAGIC,
-                           sizeof GO_INFO_MAGIC - 1))
+            data_is_go(file, &segment))
             facts->go = true;
     }
     return true;

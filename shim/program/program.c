@@ -41,11 +41,13 @@ static bool set_path(struct program_report *report, const char *directory, size_
     return true;
 }
 
+static bool is_file(const char *path, struct stat *status)
+{
+    return kernel_fstatat(AT_FDCWD, path, status, 0) == 0 && S_ISREG(status->st_mode);
+}
+
 static bool may_execute(const char *path)
 {
-    struct stat status = {0};
-    if (kernel_fstatat(AT_FDCWD, path, &status, 0) < 0 || !S_ISREG(status.st_mode))
-        return false;
     long result = KERNEL_CALL(SYS_faccessat2, AT_FDCWD, path, X_OK, AT_EACCESS, 0, 0);
     if (result == -ENOSYS || result == -EPERM)
         result = KERNEL_CALL(SYS_faccessat, AT_FDCWD, path, X_OK, 0, 0, 0);
@@ -62,7 +64,9 @@ static bool search_path(struct program_report *report, const char *name, const c
         const char *place = *search;
         size_t length = strcspn(place, ":");
         *search = place[length] == '\0' ? NULL : place + length + 1;
-        if (name[0] != '\0' && set_path(report, place, length, name) && may_execute(report->path))
+        struct stat status = {0};
+        if (name[0] != '\0' && set_path(report, place, length, name) &&
+            is_file(report->path, &status) && may_execute(report->path))
             return true;
     }
     if (!set_path(report, "", 0, name))
@@ -203,8 +207,7 @@ static int judge_file(struct walk *walk)
     const char *path = walk->report->path;
     struct program_file file;
     struct stat status = {0};
-    if (kernel_fstatat(AT_FDCWD, path, &status, 0) < 0 ||
-        (!walk->loader_maps && !may_execute(path)))
+    if (!is_file(path, &status) || (!walk->loader_maps && !may_execute(path)))
         return PROGRAM_MISSING;
     file.descriptor =
         kernel_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
