@@ -3,7 +3,7 @@ DEPS_BUILD += libbsd-dev libinih-dev
 
 LOCKCTL_SOURCES := $(wildcard lockctl/*.c)
 LOCKCTL_OBJECTS := $(LOCKCTL_SOURCES:%.c=$(BUILD)/obj/%.o)
-LOCKCTL_CFLAGS = $(BASE_CFLAGS) $(HARDENED) $(shell pkg-config --cflags libbsd-overlay inih) \
+LOCKCTL_CFLAGS = $(BASE_CFLAGS) $(CFLAGS) $(HARDENED) $(shell pkg-config --cflags libbsd-overlay inih) \
 	-DLIBDIR='"$(LIBDIR)"'
 LOCKCTL_LIBS = $(shell pkg-config --libs libbsd-overlay inih)
 
@@ -14,10 +14,8 @@ $(LOCKCTL_OBJECTS): $(BUILD)/obj/%.o: %.c
 	$(CC) $(LOCKCTL_CFLAGS) -MMD -MP -c -o $@ $<
 -include $(LOCKCTL_OBJECTS:.o=.d)
 
-# The objects are listed by shim/build.mk, wherever that is included.
-.SECONDEXPANSION:
-$(BUILD)/lockctl: $(LOCKCTL_OBJECTS) $$(SHIM_SHARED_OBJECTS)
-	$(CC) $(BASE_LDFLAGS) -o $@ $^ $(LOCKCTL_LIBS)
+$(BUILD)/lockctl: $(LOCKCTL_OBJECTS) $(SHIM_SHARED_OBJECTS)
+	$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LOCKCTL_LIBS)
 
 .PHONY: install-lockctl
 INSTALLS += install-lockctl
