@@ -1,0 +1,68 @@
+# lockshim: the shim (shim/), lockctl (lockctl/) and tablestore (store/), with their tests.
+#
+#   make            build/liblockshim.so, build/lockctl, build/tablestore
+#   make deps       install the Debian packages that building and testing need (root or sudo)
+#   make check      all tests          make demo    what it is for, in under a minute
+#   make bench      what it costs      make lint    formatting and static analysis
+#   make install    DESTDIR= PREFIX=   make clean
+#
+# Each folder adds its own rules in its build.mk; a second build lives beside the first:
+#   make BUILD=build/asan SANITIZE=address
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+VERSION := 0.1.0
+BUILD ?= build
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR ?= $(PREFIX)/share/man
+CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
+OPTIMIZE ?= -O2 -g
+SANITIZE ?=
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
+BASE_CFLAGS := -std=gnu11 $(OPTIMIZE) $(WARNINGS) -D_GNU_SOURCE -DLOCKSHIM_VERSION='"$(VERSION)"' -I. \
+	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
+BASE_LDFLAGS := -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE))
+# What is no preload is hardened; the shim itself is built plain (shim/build.mk says why).
+HARDENED := -fstack-protector-strong $(if $(SANITIZE),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+
+DEPS_BUILD := gcc libc6-dev make pkg-config
+DEPS_TEST :=
+DEPS_LINT := clang clang-format clang-tidy cppcheck shellcheck
+CHECKS :=
+LINT_C :=
+LINT_SH :=
+INSTALLS :=
+
+.PHONY: all
+all:
+
+include shim/build.mk lockctl/build.mk store/build.mk tests/build.mk
+
+.PHONY: deps check demo bench bench-quick install lint clean
+deps:
+	sh tests/install-deps.sh $(DEPS_BUILD) $(DEPS_TEST) $(DEPS_LINT)
+
+check: $(CHECKS)
+
+install: $(INSTALLS)
+
+lint: lint-format lint-tidy lint-cppcheck lint-shell
+.PHONY: lint-format lint-tidy lint-cppcheck lint-shell
+lint-format:
+	clang-format --dry-run -Werror $(sort $(LINT_C))
+lint-tidy:
+	printf '%s\n' $(sort $(filter %.c,$(LINT_C))) | \
+		xargs -P2 -n8 sh -c 'clang-tidy --quiet "$$@" -- $(BASE_CFLAGS) $(LINT_CFLAGS) 2>/dev/null' tidy
+lint-cppcheck:
+	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
+		--suppressions-list=tests/cppcheck-suppressions --error-exitcode=1 -I. -D_GNU_SOURCE \
+		-D__linux__ -D__x86_64__ -DLOCKSHIM_VERSION='"x"' $(sort $(filter %.c,$(LINT_C)))
+lint-shell:
+	shellcheck $(sort $(LINT_SH))
+
+clean:
+	rm -rf $(BUILD)

@@ -1,0 +1,126 @@
+/*
+ * Before and after exec. It must never let a program that the shim can't reach at a command's
+ * tables without the lock, nor lose a lock on the way into a program that it can.
+ */
+#include "shim/execution.h"
+
+#include "shim/lock/command_member.h"
+#include "shim/program/program.h"
+#include "shim/report.h"
+#include "shim/touch.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *search_path(char *const *environment)
+{
+    for (; environment != NULL && *environment != NULL; environment++) {
+        if (strncmp(*environment, "PATH=", 5) == 0)
+            return *environment + 5;
+    }
+    return NULL;
+}
+
+static bool is_out_of_reach(const char *path, bool search, char *const *arguments,
+                            char *const *environment, struct program_report *report)
+{
+    if (path == NULL)
+        return false;
+    extern char **environ;
+    if (search) /* as execvp does: along the caller's own PATH */
+        program_examine_name(path, search_path(environ), arguments, environment, report);
+    else
+        program_examine(path, arguments, environment, report);
+    return report->reach != PROGRAM_REACHABLE && report->reach != PROGRAM_MISSING;
+}
+
+/* Takes a command's lock for a program that will not; says so where nobody can. */
+static int stand_in(struct table *table, const struct program_report *report)
+{
+    if (settings_names_program(table->settings.exempt, report->path))
+        return 0;
+    char text[4400];
+    bool member = table->lock->entry != NULL;
+    snprintf(text, sizeof text, "%s %s: %s", report->path, program_reach_text(report->reach),
+             member ? "the lock is taken for it" : "it runs unguarded");
+    report_log(table, text);
+    lock_tell(table->lock, &(struct lock_notice){.kind = EVENT_OUT_OF_REACH});
+    if (!member)
+        return 0;
+    struct touch touch;
+    struct place place = {.table = table};
+    if (!touch_place(&touch, &place, table->settings.shared ? TOUCH_READ : TOUCH_CHANGE))
+        return 0;
+    int error = touch.error;
+    touch_end(&touch);
+    return error;
+}
+
+static int stand_in_for_all(const struct program_report *report)
+{
+    for (unsigned i = 0; i < tables_count; i++) {
+        int error = stand_in(tables_get(i), report);
+        if (error != 0)
+            return error;
+    }
+    return 0;
+}
+
+static bool survive(struct lock *lock, void *context)
+{
+    lock_survive_exec(lock, *(bool *)context);
+    return true;
+}
+
+static bool go_on(struct lock *lock, void *context)
+{
+    (void)context;
+    lock_process_goes_on(lock);
+    return true;
+}
+
+int execution_begins(const char *path, bool search, char *const *arguments,
+                     char *const *environment)
+{
+    struct program_report report;
+    if (!start_guarding())
+        return 0;
+    if (is_out_of_reach(path, search, arguments, environment, &report)) {
+        int error = stand_in_for_all(&report);
+        if (error != 0)
+            return error;
+    }
+    if (touch_is_own_process()) {
+        bool yes = true;
+        lock_each(survive, &yes);
+        touch_process_ends();
+    }
+    return 0;
+}
+
+void execution_failed(void)
+{
+    int error = errno;
+    if (touch_is_own_process()) {
+        bool no = false;
+        lock_each(survive, &no);
+        lock_each(go_on, NULL);
+    }
+    errno = error;
+}
+
+int execution_of_child(const char *path, bool search, char *const *arguments,
+                       char *const *environment, bool *out_of_reach)
+{
+    struct program_report report;
+    *out_of_reach = start_guarding() &&
+                    is_out_of_reach(path, search, arguments, environment, &report);
+    return *out_of_reach ? stand_in_for_all(&report) : 0;
+}
+
+void execution_watch(pid_t process)
+{
+    command_watch(process);
+}

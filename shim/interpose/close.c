@@ -1,0 +1,91 @@
+/*
+ * Closing. The shim's own descriptors are not the program's to close: for it they are not there.
+ * What is closed lets go of its lock after the kernel has closed it, never before.
+ */
+#include "shim/interpose/real.h"
+#include "shim/lock/own.h"
+#include "shim/touch.h"
+
+#include <errno.h>
+#include <limits.h>
+
+static int close_one(int (*real)(int), int descriptor)
+{
+    if (own_is(descriptor) && touch_is_own_process()) {
+        errno = EBADF;
+        return -1;
+    }
+    uint32_t word = touch_before_close(descriptor);
+    int result = real(descriptor);
+    touch_after_close(word);
+    return result;
+}
+
+INTERPOSE int close(int descriptor)
+{
+    if (__builtin_expect(descriptor_word(descriptor) == 0, 1) && !own_is(descriptor))
+        return REAL(close)(descriptor);
+    return close_one(REAL(close), descriptor);
+}
+
+INTERPOSE int __close(int descriptor)
+{
+    if (__builtin_expect(descriptor_word(descriptor) == 0, 1) && !own_is(descriptor))
+        return REAL(__close)(descriptor);
+    return close_one(REAL(__close), descriptor);
+}
+
+/* Ends the sessions of all table descriptors in a range that the kernel has just closed. */
+static void let_go_of_range(unsigned first, unsigned last)
+{
+    if (!touch_is_own_process())
+        return; /* a vfork child closes its own copies, in the parent's memory */
+    int at = first > INT_MAX ? -1 : descriptor_next((int)first);
+    for (; at >= 0 && (unsigned)at <= last; at = descriptor_next(at + 1))
+        touch_after_close(descriptor_take(at));
+}
+
+/* Closes around the shim's own. */
+static int close_in_pieces(unsigned first, unsigned last, int flags)
+{
+    unsigned from = first;
+    int result = 0;
+    while (from <= last && result == 0) {
+        int own = from > INT_MAX ? -1 : own_next((int)from);
+        if (own < 0 || (unsigned)own > last)
+            return REAL(close_range)(from, last, flags);
+        if ((unsigned)own > from)
+            result = REAL(close_range)(from, (unsigned)own - 1, flags);
+        from = (unsigned)own + 1;
+    }
+    return result;
+}
+
+INTERPOSE int close_range(unsigned first, unsigned last, int flags)
+{
+    if (!touch_guarding() || first > last)
+        return REAL(close_range)(first, last, flags);
+    /* Everything, the standard three too: a daemon in the making leaves its command. */
+    if (first == 0 && last >= 1024 && flags == 0)
+        touch_left_command();
+    int result = close_in_pieces(first, last, flags);
+    if (result == 0 && ((unsigned)flags & CLOSE_RANGE_CLOEXEC) == 0)
+        let_go_of_range(first, last);
+    return result;
+}
+
+INTERPOSE void closefrom(int lowest)
+{
+    if (!touch_guarding()) {
+        REAL(closefrom)(lowest);
+        return;
+    }
+    unsigned first = lowest < 0 ? 0u : (unsigned)lowest;
+    if (close_range(first, UINT_MAX, 0) == 0)
+        return;
+    /* An old kernel: one by one, as libc would. */
+    for (int at = (int)first; at < OWN_DESCRIPTOR_LIMIT; at++) {
+        if (!own_is(at))
+            (void)close(at);
+    }
+}

@@ -1,0 +1,70 @@
+/*
+ * Mappings. Stores into a mapping can't be seen: a mapping of a table's file holds the lock like a
+ * descriptor, until all of it is gone; a shared and writable one counts as a change from the start.
+ */
+#include "shim/interpose/real.h"
+#include "shim/mappings.h"
+#include "shim/touch.h"
+
+static bool changes(int protection, int flags)
+{
+    return (protection & PROT_WRITE) != 0 && (flags & MAP_TYPE) != MAP_PRIVATE;
+}
+
+static void *map(void *(*real)(void *, size_t, int, int, int, off_t), void *address, size_t size,
+                 int protection, int flags, int descriptor, off_t offset)
+{
+    struct touch touch;
+    uint32_t word = descriptor_word(descriptor);
+    if ((flags & MAP_ANONYMOUS) != 0 || word == 0 ||
+        !touch_descriptor(&touch, descriptor, word,
+                          changes(protection, flags) ? TOUCH_CHANGE : TOUCH_READ))
+        return real(address, size, protection, flags, descriptor, offset);
+    void *result = MAP_FAILED;
+    if (touch.error == 0)
+        result = real(address, size, protection, flags, descriptor, offset);
+    if (result != MAP_FAILED)
+        touch_mapped(result, size, word);
+    touch_end(&touch);
+    return result;
+}
+
+INTERPOSE void *mmap(void *address, size_t size, int protection, int flags, int descriptor,
+                     off_t offset)
+{
+    if (__builtin_expect(descriptor_word(descriptor) == 0, 1) && (flags & MAP_FIXED) == 0)
+        return REAL(mmap)(address, size, protection, flags, descriptor, offset);
+    if ((flags & MAP_FIXED) != 0) /* takes the place of what was there */
+        touch_unmapped(address, size);
+    return map(REAL(mmap), address, size, protection, flags, descriptor, offset);
+}
+
+INTERPOSE void *mmap64(void *address, size_t size, int protection, int flags, int descriptor,
+                       off64_t offset)
+{
+    if (__builtin_expect(descriptor_word(descriptor) == 0, 1) && (flags & MAP_FIXED) == 0)
+        return REAL(mmap64)(address, size, protection, flags, descriptor, offset);
+    if ((flags & MAP_FIXED) != 0)
+        touch_unmapped(address, size);
+    return map(REAL(mmap64), address, size, protection, flags, descriptor, offset);
+}
+
+INTERPOSE int munmap(void *address, size_t size)
+{
+    int result = REAL(munmap)(address, size);
+    if (__builtin_expect(mappings_count != 0, 0) && result == 0)
+        touch_unmapped(address, size);
+    return result;
+}
+
+INTERPOSE void *mremap(void *old_address, size_t old_size, size_t size, int flags, ...)
+{
+    va_list arguments;
+    va_start(arguments, flags);
+    void *wanted = va_arg(arguments, void *);
+    va_end(arguments);
+    void *result = REAL(mremap)(old_address, old_size, size, flags, wanted);
+    if (__builtin_expect(mappings_count != 0, 0) && result != MAP_FAILED)
+        touch_remapped(old_address, old_size, result, size);
+    return result;
+}

@@ -1,0 +1,61 @@
+/* Processes that begin, end, or leave the command that they belong to. */
+#include "shim/interpose/real.h"
+#include "shim/touch.h"
+
+/* fork() itself runs the handlers that start.c has registered; this one skips them. */
+INTERPOSE pid_t _Fork(void)
+{
+    pid_t child = REAL(_Fork)();
+    if (child == 0)
+        start_forked();
+    return child;
+}
+
+/* A session of its own: the process is no part of its command any more. */
+INTERPOSE pid_t setsid(void)
+{
+    pid_t session = REAL(setsid)();
+    if (session >= 0 && touch_guarding())
+        touch_left_command();
+    return session;
+}
+
+/* The parent ends inside libc, in order; the child comes back in a session of its own. */
+INTERPOSE int daemon(int keep_directory, int keep_streams)
+{
+    if (!touch_guarding())
+        return REAL(daemon)(keep_directory, keep_streams);
+    touch_process_ends();
+    int result = REAL(daemon)(keep_directory, keep_streams);
+    tables_forget_cache();
+    if (result == 0)
+        touch_left_command();
+    return result;
+}
+
+static void end(void)
+{
+    if (touch_guarding() && touch_is_own_process())
+        touch_process_ends();
+}
+
+INTERPOSE void _exit(int status)
+{
+    end();
+    REAL(_exit)(status);
+    __builtin_unreachable();
+}
+
+INTERPOSE void _Exit(int status)
+{
+    end();
+    REAL(_Exit)(status);
+    __builtin_unreachable();
+}
+
+INTERPOSE void quick_exit(int status)
+{
+    end();
+    REAL(quick_exit)(status);
+    __builtin_unreachable();
+}

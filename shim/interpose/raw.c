@@ -1,0 +1,301 @@
+/*
+ * syscall(): programs that make system calls by number come to the same entry points as those that
+ * use the functions.
+ */
+#include "shim/interpose/real.h"
+#include "shim/lock/kernel.h"
+#include "shim/touch.h"
+
+#include <errno.h>
+#include <linux/sched.h>
+
+struct arguments {
+    long value[6];
+};
+
+#define A(index, type) ((type)arguments->value[index])
+
+static long make_call(long number, const struct arguments *arguments)
+{
+    long result =
+        kernel_call(number, arguments->value[0], arguments->value[1], arguments->value[2],
+                    arguments->value[3], arguments->value[4], arguments->value[5]);
+    if (result >= 0 || result < -4095)
+        return result;
+    errno = (int)-result;
+    return -1;
+}
+
+/* Opening, names and sizes. False: not one of these. */
+static bool call_on_names(long number, const struct arguments *arguments, long *result)
+{
+    switch (number) {
+#ifdef SYS_open
+    case SYS_open:
+        *result = open(A(0, const char *), A(1, int), A(2, mode_t));
+        return true;
+    case SYS_creat:
+        *result = creat(A(0, const char *), A(1, mode_t));
+        return true;
+    case SYS_rename:
+        *result = rename(A(0, const char *), A(1, const char *));
+        return true;
+    case SYS_link:
+        *result = link(A(0, const char *), A(1, const char *));
+        return true;
+    case SYS_symlink:
+        *result = symlink(A(0, const char *), A(1, const char *));
+        return true;
+    case SYS_unlink:
+        *result = unlink(A(0, const char *));
+        return true;
+    case SYS_rmdir:
+        *result = rmdir(A(0, const char *));
+        return true;
+    case SYS_mkdir:
+        *result = mkdir(A(0, const char *), A(1, mode_t));
+        return true;
+    case SYS_mknod:
+        *result = mknod(A(0, const char *), A(1, mode_t), A(2, dev_t));
+        return true;
+#endif
+    case SYS_openat:
+        *result = openat(A(0, int), A(1, const char *), A(2, int), A(3, mode_t));
+        return true;
+    case SYS_openat2:
+        *result = openat2(A(0, int), A(1, const char *), A(2, const struct open_how *),
+                          A(3, size_t));
+        return true;
+    case SYS_open_by_handle_at:
+        *result = open_by_handle_at(A(0, int), A(1, struct file_handle *), A(2, int));
+        return true;
+#ifdef SYS_renameat
+    case SYS_renameat:
+        *result = renameat(A(0, int), A(1, const char *), A(2, int), A(3, const char *));
+        return true;
+#endif
+    case SYS_renameat2:
+        *result = renameat2(A(0, int), A(1, const char *), A(2, int), A(3, const char *),
+                            A(4, unsigned));
+        return true;
+    case SYS_linkat:
+        *result = linkat(A(0, int), A(1, const char *), A(2, int), A(3, const char *), A(4, int));
+        return true;
+    case SYS_symlinkat:
+        *result = symlinkat(A(0, const char *), A(1, int), A(2, const char *));
+        return true;
+    case SYS_unlinkat:
+        *result = unlinkat(A(0, int), A(1, const char *), A(2, int));
+        return true;
+    case SYS_mkdirat:
+        *result = mkdirat(A(0, int), A(1, const char *), A(2, mode_t));
+        return true;
+    case SYS_mknodat:
+        *result = mknodat(A(0, int), A(1, const char *), A(2, mode_t), A(3, dev_t));
+        return true;
+    case SYS_truncate:
+        *result = truncate(A(0, const char *), A(1, off_t));
+        return true;
+    case SYS_ftruncate:
+        *result = ftruncate(A(0, int), A(1, off_t));
+        return true;
+    case SYS_fallocate:
+        *result = fallocate(A(0, int), A(1, int), A(2, off_t), A(3, off_t));
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool call_on_data(long number, const struct arguments *arguments, long *result)
+{
+    switch (number) {
+    case SYS_write:
+        *result = write(A(0, int), A(1, const void *), A(2, size_t));
+        return true;
+    case SYS_pwrite64:
+        *result = pwrite64(A(0, int), A(1, const void *), A(2, size_t), A(3, off64_t));
+        return true;
+    case SYS_writev:
+        *result = writev(A(0, int), A(1, const struct iovec *), A(2, int));
+        return true;
+    case SYS_pwritev:
+        *result = pwritev64(A(0, int), A(1, const struct iovec *), A(2, int), A(3, off64_t));
+        return true;
+    case SYS_pwritev2:
+        *result = pwritev64v2(A(0, int), A(1, const struct iovec *), A(2, int), A(3, off64_t),
+                              A(5, int));
+        return true;
+    case SYS_sendfile:
+        *result = sendfile64(A(0, int), A(1, int), A(2, off64_t *), A(3, size_t));
+        return true;
+    case SYS_copy_file_range:
+        *result = copy_file_range(A(0, int), A(1, off64_t *), A(2, int), A(3, off64_t *),
+                                  A(4, size_t), A(5, unsigned));
+        return true;
+    case SYS_splice:
+        *result = splice(A(0, int), A(1, off64_t *), A(2, int), A(3, off64_t *), A(4, size_t),
+                         A(5, unsigned));
+        return true;
+    case SYS_tee:
+        *result = tee(A(0, int), A(1, int), A(2, size_t), A(3, unsigned));
+        return true;
+    case SYS_ioctl:
+        *result = ioctl(A(0, int), A(1, unsigned long), A(2, void *));
+        return true;
+    case SYS_mmap:
+        *result = (long)mmap(A(0, void *), A(1, size_t), A(2, int), A(3, int), A(4, int),
+                             A(5, off_t));
+        return true;
+    case SYS_munmap:
+        *result = munmap(A(0, void *), A(1, size_t));
+        return true;
+    case SYS_mremap:
+        *result = (long)mremap(A(0, void *), A(1, size_t), A(2, size_t), A(3, int), A(4, void *));
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool call_on_descriptors(long number, const struct arguments *arguments, long *result)
+{
+    switch (number) {
+    case SYS_close:
+        *result = close(A(0, int));
+        return true;
+    case SYS_close_range:
+        *result = close_range(A(0, unsigned), A(1, unsigned), A(2, int));
+        return true;
+    case SYS_dup:
+        *result = dup(A(0, int));
+        return true;
+#ifdef SYS_dup2
+    case SYS_dup2:
+        *result = dup2(A(0, int), A(1, int));
+        return true;
+#endif
+    case SYS_dup3:
+        *result = dup3(A(0, int), A(1, int), A(2, int));
+        return true;
+    case SYS_fcntl:
+        *result = fcntl(A(0, int), A(1, int), A(2, long));
+        return true;
+    case SYS_flock:
+        *result = flock(A(0, int), A(1, int));
+        return true;
+    case SYS_recvmsg:
+        *result = recvmsg(A(0, int), A(1, struct msghdr *), A(2, int));
+        return true;
+    case SYS_recvmmsg:
+        *result = recvmmsg(A(0, int), A(1, struct mmsghdr *), A(2, unsigned), A(3, int),
+                           A(4, struct timespec *));
+        return true;
+    case SYS_pidfd_getfd:
+        *result = make_call(number, arguments);
+        if (touch_guarding() && *result >= 0)
+            touch_received((int)*result);
+        return true;
+    case SYS_fchdir:
+        *result = fchdir(A(0, int));
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool call_that_asks(long number, const struct arguments *arguments, long *result)
+{
+    switch (number) {
+#ifdef SYS_stat
+    case SYS_stat:
+        *result = stat(A(0, const char *), A(1, struct stat *));
+        return true;
+    case SYS_lstat:
+        *result = lstat(A(0, const char *), A(1, struct stat *));
+        return true;
+    case SYS_access:
+        *result = access(A(0, const char *), A(1, int));
+        return true;
+    case SYS_readlink:
+        *result = readlink(A(0, const char *), A(1, char *), A(2, size_t));
+        return true;
+#endif
+    case SYS_newfstatat:
+        *result = fstatat(A(0, int), A(1, const char *), A(2, struct stat *), A(3, int));
+        return true;
+    case SYS_statx:
+        *result = statx(A(0, int), A(1, const char *), A(2, int), A(3, unsigned),
+                        A(4, struct statx *));
+        return true;
+    case SYS_faccessat:
+        *result = faccessat(A(0, int), A(1, const char *), A(2, int), 0);
+        return true;
+    case SYS_faccessat2:
+        *result = faccessat(A(0, int), A(1, const char *), A(2, int), A(3, int));
+        return true;
+    case SYS_readlinkat:
+        *result = readlinkat(A(0, int), A(1, const char *), A(2, char *), A(3, size_t));
+        return true;
+    case SYS_chdir:
+        *result = chdir(A(0, const char *));
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool call_on_processes(long number, const struct arguments *arguments, long *result)
+{
+    switch (number) {
+    case SYS_execve:
+        *result = execve(A(0, const char *), A(1, char *const *), A(2, char *const *));
+        return true;
+    case SYS_execveat:
+        *result = execveat(A(0, int), A(1, const char *), A(2, char *const *),
+                           A(3, char *const *), A(4, int));
+        return true;
+    case SYS_setsid:
+        *result = setsid();
+        return true;
+    case SYS_exit_group:
+        _exit(A(0, int));
+#ifdef SYS_fork
+    case SYS_fork:
+#endif
+    case SYS_clone:
+        *result = make_call(number, arguments);
+        /* A thread, or a child in the same memory, is no process of its own here. */
+        if (*result == 0 && (number != SYS_clone || (A(0, unsigned long) & CLONE_VM) == 0))
+            start_forked();
+        return true;
+    case SYS_clone3: {
+        const struct clone_args *how = A(0, const struct clone_args *);
+        *result = make_call(number, arguments);
+        if (*result == 0 && (how->flags & CLONE_VM) == 0)
+            start_forked();
+        return true;
+    }
+    default:
+        return false;
+    }
+}
+
+INTERPOSE long syscall(long number, ...)
+{
+    struct arguments arguments;
+    va_list list;
+    va_start(list, number);
+    for (int i = 0; i < 6; i++)
+        arguments.value[i] = va_arg(list, long);
+    va_end(list);
+    long result;
+    if (!touch_guarding())
+        return make_call(number, &arguments);
+    if (call_on_names(number, &arguments, &result) || call_on_data(number, &arguments, &result) ||
+        call_on_descriptors(number, &arguments, &result) ||
+        call_that_asks(number, &arguments, &result) ||
+        call_on_processes(number, &arguments, &result))
+        return result;
+    return make_call(number, &arguments);
+}

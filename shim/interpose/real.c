@@ -1,0 +1,133 @@
+/*
+ * Binding the real functions. The stand-ins make system calls themselves: they serve allocators and
+ * other libraries that call before anything is bound, also from within dlsym. Only names that exist
+ * are looked up: a failed lookup would allocate.
+ */
+#include "shim/interpose/real.h"
+
+#include "shim/lock/kernel.h"
+
+#include <errno.h>
+#include <gnu/libc-version.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+static long set_errno(long result)
+{
+    if (result >= 0 || result < -4095)
+        return result;
+    errno = (int)-result;
+    return -1;
+}
+
+static mode_t mode_argument(int flags, va_list arguments)
+{
+    return (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE ? va_arg(arguments, mode_t)
+                                                                      : 0;
+}
+
+static int early_open(const char *path, int flags, ...)
+{
+    va_list arguments;
+    va_start(arguments, flags);
+    mode_t mode = mode_argument(flags, arguments);
+    va_end(arguments);
+    return (int)set_errno(kernel_openat(AT_FDCWD, path, flags, mode));
+}
+
+static int early_openat(int directory, const char *path, int flags, ...)
+{
+    va_list arguments;
+    va_start(arguments, flags);
+    mode_t mode = mode_argument(flags, arguments);
+    va_end(arguments);
+    return (int)set_errno(kernel_openat(directory, path, flags, mode));
+}
+
+static ssize_t early_write(int descriptor, const void *data, size_t size)
+{
+    return set_errno(kernel_write(descriptor, data, size));
+}
+
+static void *early_mmap(void *address, size_t size, int protection, int flags, int descriptor,
+                        off_t offset)
+{
+    return (void *)set_errno(
+        KERNEL_CALL(SYS_mmap, address, size, protection, flags, descriptor, offset));
+}
+
+static int early_munmap(void *address, size_t size)
+{
+    return (int)set_errno(kernel_munmap(address, size));
+}
+
+static int early_close(int descriptor)
+{
+    return (int)set_errno(kernel_close(descriptor));
+}
+
+static int early_fcntl(int descriptor, int command, ...)
+{
+    va_list arguments;
+    va_start(arguments, command);
+    long argument = va_arg(arguments, long);
+    va_end(arguments);
+    return (int)set_errno(kernel_fcntl(descriptor, command, argument));
+}
+
+static int early_access(const char *path, int mode)
+{
+    return (int)set_errno(KERNEL_CALL(SYS_faccessat, AT_FDCWD, path, mode, 0, 0, 0));
+}
+
+static ssize_t early_readlink(const char *path, char *target, size_t size)
+{
+    return set_errno(kernel_readlinkat(AT_FDCWD, path, target, size));
+}
+
+#define early_open64 early_open
+#define early___open early_open
+#define early___open64 early_open
+#define early_openat64 early_openat
+#define early___write early_write
+#define early_mmap64 early_mmap
+#define early___close early_close
+#define early_fcntl64 early_fcntl
+
+#define SYMBOL(name) __typeof__(name) *real_##name;
+#define EARLY(name) __typeof__(name) *real_##name = early_##name;
+#define SINCE(name, minor) SYMBOL(name)
+#include "shim/interpose/symbols.def"
+#undef SYMBOL
+#undef EARLY
+#undef SINCE
+
+static int libc_minor(void)
+{
+    const char *version = gnu_get_libc_version(); /* "2.36" */
+    int minor = 0;
+    for (const char *at = version + 2; *at >= '0' && *at <= '9'; at++)
+        minor = minor * 10 + (*at - '0');
+    return minor;
+}
+
+/* dlsym yields an object pointer; POSIX promises that it can be a function's. */
+#define BIND(name) (*(void **)(void *)&real_##name = dlsym(RTLD_NEXT, #name))
+
+void real_bind(void)
+{
+    /* Whoever comes in the middle is dlsym's allocator, and has its stand-ins. */
+    static _Atomic bool begun;
+    if (atomic_exchange(&begun, true))
+        return;
+    int minor = libc_minor();
+#define SYMBOL(name) BIND(name);
+#define EARLY(name) BIND(name);
+#define SINCE(name, since)                                                                         \
+    if (minor >= (since))                                                                          \
+        BIND(name);
+#include "shim/interpose/symbols.def"
+#undef SYMBOL
+#undef EARLY
+#undef SINCE
+}

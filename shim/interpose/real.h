@@ -1,0 +1,51 @@
+/*
+ * The real functions of libc, bound once by name (RTLD_NEXT), and what every file of entry points
+ * is made of. REAL(name) may be called at any time; see symbols.def for what comes before binding.
+ */
+#ifndef LOCKSHIM_REAL_H
+#define LOCKSHIM_REAL_H
+
+#include "shim/interpose/prototypes.h"
+
+#include <stddef.h>
+
+#define SYMBOL(name) extern __typeof__(name) *real_##name;
+#define EARLY(name) SYMBOL(name)
+#define SINCE(name, minor) SYMBOL(name)
+#include "shim/interpose/symbols.def"
+#undef SYMBOL
+#undef EARLY
+#undef SINCE
+
+/* Binds all names. Idempotent; called by the constructor, or by whoever is earlier. */
+void real_bind(void);
+
+#define REAL(name)                                                                                 \
+    (__builtin_expect(real_##name != NULL, 1) ? real_##name : (real_bind(), real_##name))
+
+/* An exported function. */
+#define INTERPOSE __attribute__((visibility("default")))
+
+/*
+ * The body that nearly all of them have: nobody's, and the real call is the whole of it; or a touch
+ * that begins, calls (or fails), and ends. `begin` is one of touch.h's functions on `touch`.
+ */
+#define GUARDED(type, failure, begin, call)                                                        \
+    struct touch touch;                                                                            \
+    if (!touch_guarding() || !(begin))                                                             \
+        return call;                                                                               \
+    type result = touch.error != 0 ? (failure) : (call);                                           \
+    touch_end(&touch);                                                                             \
+    return result
+
+/* The same for calls on a descriptor, of which one load tells that it is nobody's. */
+#define GUARDED_DESCRIPTOR(type, failure, descriptor, kind, call)                                  \
+    struct touch touch;                                                                            \
+    uint32_t word = descriptor_word(descriptor);                                                   \
+    if (__builtin_expect(word == 0, 1) || !touch_descriptor(&touch, descriptor, word, kind))       \
+        return call;                                                                               \
+    type result = touch.error != 0 ? (failure) : (call);                                           \
+    touch_end(&touch);                                                                             \
+    return result
+
+#endif

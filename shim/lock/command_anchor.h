@@ -1,0 +1,55 @@
+/*
+ * The anchor of a command: the layout of the sealed memory file that its members inherit, and the
+ * rules by which it lives. For command.c (lockctl's side) and command_member.c alone.
+ *
+ *   - A member that touches takes a POSIX read lock on byte 0. The kernel drops it when the process
+ *     ends, keeps it over exec, and does not give it to forked children: exactly "has touched, and
+ *     lives".
+ *   - lockctl, when the command has ended, waits for the write lock on that byte, sets `over`, and
+ *     unlocks the lock files' descriptions. A member that touches later finds `over`, and leaves.
+ *   - If lockctl is killed the members go on; the kernel frees the descriptions with the last copy.
+ */
+#ifndef LOCKSHIM_COMMAND_ANCHOR_H
+#define LOCKSHIM_COMMAND_ANCHOR_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define COMMAND_WATCHED 64
+#define COMMAND_NESTED 8
+
+struct command_entry {
+    _Atomic uint32_t locked;  /* a member has locked the description */
+    _Atomic uint32_t changed; /* a member has changed a table */
+    uint64_t path_hash;       /* of the lock file's path as the settings spell it */
+    uint64_t device, inode;
+    int32_t descriptor;            /* the shared description, the same number in every member */
+    _Atomic int32_t new_process;   /* who opened the lock file again after it was replaced */
+    _Atomic int32_t new_descriptor;
+    int32_t supervisor;
+};
+
+struct command_anchor {
+    char magic[8];
+    uint32_t version;
+    uint32_t count;
+    uint64_t size;
+    _Atomic uint32_t over;
+    int32_t supervisor;
+    int32_t outer; /* where the anchor of the command around this one stands, or -1 */
+    int32_t reserved;
+    _Atomic int32_t watched[COMMAND_WATCHED]; /* processes out of reach that members started */
+    struct command_entry entries[];
+};
+
+#define COMMAND_MAGIC "lockcmd"
+#define COMMAND_VERSION 1u
+
+uint64_t command_path_hash(const char *path);
+
+/* Sets or clears the POSIX lock on byte 0; `type` is F_RDLCK, F_WRLCK or F_UNLCK. */
+int command_byte_lock(int descriptor, short type, bool wait);
+
+#endif

@@ -1,0 +1,55 @@
+/*
+ * The members' side of a command (see command.h): finding the anchor, owning its locks together,
+ * and leaving. Everything here may be called in vfork children and signal handlers.
+ */
+#ifndef LOCKSHIM_COMMAND_MEMBER_H
+#define LOCKSHIM_COMMAND_MEMBER_H
+
+#include "shim/lock/lock.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define COMMAND_IS_OVER 1
+
+/*
+ * Looks for an inherited anchor and maps it, with those of the commands around it. False when this
+ * process is no member of a command. `*left` tells that it, or an ancestor, has left one.
+ */
+bool command_find(bool *left);
+
+/*
+ * The entry for a lock file in the commands that this process is in, and where it has the shared
+ * description; NULL when none of them guards it.
+ */
+struct command_entry *command_entry_for(const char *lock_path, int *descriptor);
+
+/*
+ * Says that this process has touched: until it ends, the command has not ended. 0, a negative
+ * errno, or COMMAND_IS_OVER: the command has ended without us.
+ */
+int command_register(struct command_entry *entry);
+
+/* The lock file was replaced under the command: opens the new one for all that still can see it. */
+int command_open_again(struct lock *lock);
+
+/* A process that is out of reach was started: the command has not ended until it has. */
+void command_watch(pid_t process);
+
+/* Leaves all commands for good. */
+void command_leave(void);
+
+/* The same for a vfork child: closes its copies, and leaves the memory, its parent's, alone. */
+void command_close_copies(void);
+
+/* One of the shim's own descriptors has another number now. */
+void command_moved(int from, int to);
+
+void command_note_change(struct command_entry *entry);
+void command_note_locked(struct command_entry *entry);
+bool command_has_locked(const struct command_entry *entry);
+bool command_has_changed(const struct command_entry *entry);
+pid_t command_supervisor(const struct command_entry *entry);
+
+#endif

@@ -1,0 +1,156 @@
+/*
+ * A lock: an exclusive (or shared) flock on a lock file, owned by this process, or by the command
+ * that it belongs to. Taking it, waiting for it, joining a holder that waits for us, letting go.
+ *
+ * The protocol, in order, and what a crash between two steps leaves behind:
+ *
+ *   take     1. open the lock file, once            nothing
+ *            2. flock, without waiting              the kernel drops it
+ *            3. is the locked inode still the one   the kernel drops it
+ *               at the path? If not: begin again
+ *            4. is one who joined the last holder   the kernel drops it
+ *               still inside? Then let go and wait
+ *            5. read the mark of the last holder,   the kernel drops the lock; the registry names a
+ *               write ourselves into the registry   dead holder, which whoever reads it can tell
+ *   change   6. set the mark, then change           a mark with a dead owner: "died inside"
+ *   release  7. generation + 1, clear the mark      at worst a generation too many
+ *            8. LOCK_UN, then wake a waiter         the waiter looks again by itself
+ *
+ * Steps 2 to 4 can be repeated by any thread or signal handler at any time: flock on a description
+ * that has the lock is no change. So taking needs no lock inside the process; letting go (7, 8) is
+ * done by the one who brings the count of users to none, while the others stand back.
+ *
+ * Nothing here knows of interposition. All functions return 0 or a negative errno, leave errno
+ * alone, and may be called from threads and signal handlers, except where said.
+ */
+#ifndef LOCKSHIM_LOCK_H
+#define LOCKSHIM_LOCK_H
+
+#include "shim/lock/registry.h"
+#include "shim/settings.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Who this process is; filled in on first use, made anew in a forked child. */
+struct lock_self {
+    _Atomic pid_t process;
+    uint64_t start_time;
+};
+extern struct lock_self lock_self;
+uint64_t lock_self_start_time(void);
+
+struct command_entry;
+
+struct lock {
+    const char *path;       /* of the lock file, absolute */
+    const char *table_path; /* of the first table that names it: its mode is the registry's */
+    bool shared;            /* only readers: LOCK_SH */
+    enum scope scope;       /* the longest-lived scope among its tables */
+    enum dependents dependents;
+    enum on_crash on_crash;
+    struct command_entry *entry; /* the command that owns it, or NULL */
+    struct lock *next;           /* in the list of all locks */
+
+    _Atomic uint64_t state;     /* see lock.c */
+    _Atomic uintptr_t releaser; /* the thread that is letting go */
+    _Atomic int descriptor;     /* of the lock file; -1: not open */
+    _Atomic int borrowed;       /* the program's own descriptor that has the flock, or -1 */
+    _Atomic bool program_wants; /* the program itself has the lock (through `borrowed`) */
+    uint64_t device, inode;     /* of what `descriptor` has open */
+    uint64_t path_checked;      /* when the path was last compared with it */
+    int level;                  /* 0, or how deep we joined a holder that waits for us */
+    _Atomic bool changed;       /* the mark is set */
+    bool registry_opened;
+    bool waited;                /* the last taking had to wait */
+    uint64_t acquired_at;
+    uint64_t acquisition;
+    uint64_t generation; /* as it was when the lock was taken */
+    uint64_t own_changes; /* how often we ourselves raised it */
+    struct registry_holder *slot;
+    struct registry registry;
+};
+
+/* What happened that a person may want to know. Set once, before the first lock is taken. */
+struct lock_notice {
+    enum registry_event_kind kind;
+    int error;        /* positive errno, or 0 */
+    pid_t other;      /* the process on the other side, or 0 */
+    uint64_t waited;  /* nanoseconds */
+    const char *text; /* a clause that explains, or NULL */
+};
+extern void (*lock_notify)(const struct lock *lock, const struct lock_notice *notice);
+
+/*
+ * One more user. The first takes the lock, waiting at most `timeout` nanoseconds (-1: for ever);
+ * with `keep` it is never let go again before the process ends. Each success wants one leave
+ * (unless kept).
+ */
+int lock_enter(struct lock *lock, int64_t timeout, bool keep);
+
+/* Held, and never to be let go before the process ends? Then nothing is to be entered. */
+#define LOCK_STATE_KEPT (1ull << 34)
+static inline bool lock_is_kept(const struct lock *lock)
+{
+    return (atomic_load_explicit(&lock->state, memory_order_acquire) & LOCK_STATE_KEPT) != 0;
+}
+
+/* One user less. The last one lets go. */
+void lock_leave(struct lock *lock);
+
+/* Does this process (or its command, through this process) hold it? */
+bool lock_is_held(const struct lock *lock);
+
+/* Users at present, for whoever adopts inherited descriptors. */
+uint32_t lock_users(const struct lock *lock);
+
+/* To be called before each change of the table, while inside. */
+int lock_before_change(struct lock *lock);
+
+/* The process is about to end by itself: what it changed counts as done. */
+void lock_process_ends(struct lock *lock);
+
+/* An exec that lock_process_ends() made ready for has failed: the process goes on. */
+void lock_process_goes_on(struct lock *lock);
+
+/* Forgets everything and closes the copy of the description: the lock is no longer ours. */
+void lock_abandon(struct lock *lock);
+
+/* In a forked child: the parent's lock is the parent's; a command's lock is the command's. */
+void lock_forked(struct lock *lock);
+
+/* A member leaves its command: from now on it is an owner of its own, under `session`. */
+void lock_leave_command(struct lock *lock);
+
+/* Before exec in the holder: the lock's descriptor survives it; undone by `survive` = false. */
+void lock_survive_exec(struct lock *lock, bool survive);
+
+/* After exec: takes over a descriptor of the lock file that survived it. */
+void lock_adopt(struct lock *lock, int descriptor, bool keep);
+
+/*
+ * The program flocks this lock file by itself. Returns true when `*result` (0 or a negative errno)
+ * is the answer, false when the real call is to be made.
+ */
+bool lock_program_flock(struct lock *lock, int descriptor, int operation, int *result);
+
+/* Adds a lock, for good, to the list that lock_each goes through until `each` returns false. */
+void lock_list_add(struct lock *lock);
+void lock_each(bool (*each)(struct lock *lock, void *context), void *context);
+
+/* --- between the files of this folder --- */
+
+int lock_open_file(const char *path, const char *table_path);
+int lock_attempt(struct lock *lock);
+int lock_wait(struct lock *lock, int64_t timeout);
+bool lock_range_taken(int descriptor, int from_level);
+int lock_borrow(struct lock *lock);
+void lock_tell(struct lock *lock, const struct lock_notice *notice);
+
+#define LOCK_LEVELS 32
+/* Joined processes hold a record lock on a byte far behind any data: one byte for each level. */
+#define LOCK_LEVEL_OFFSET ((off_t)1 << 61)
+
+#endif

@@ -1,0 +1,195 @@
+/*
+ * The registry: LOCKFILE.registry, mapped by every guarded process and by lockctl. It tells who
+ * holds a lock, who waits, since when, whether the holder has changed anything, and what happened.
+ *
+ * It is an annotation. The kernel's flock decides who holds; nothing here is ever believed where
+ * that would let two in. A registry that is missing, truncated, hostile or not writable is done
+ * without: waiters then look by themselves every few milliseconds.
+ *
+ * Protocol
+ *   - The exclusive holder alone writes `exclusive`, `mark` and `generation`: it holds the flock.
+ *   - Slots of `holders` (shared holders, those who joined, members of a command) and `waiters` are
+ *     claimed by compare-and-swap of the pid from 0, and cleared by their owner, or by whoever
+ *     finds the owner dead.
+ *   - acquire:  flock; look at `mark` (a mark without a living owner: the last holder died inside);
+ *               write `exclusive`.
+ *   - change:   before the first change write `mark`.
+ *   - release:  generation + 1 if changed; clear `mark`, clear `exclusive`; LOCK_UN; then
+ *               release_sequence + 1 and FUTEX_WAKE if there are waiters.
+ *   - A crash between any two of these leaves either no trace, or a mark whose owner is dead, which
+ *     the next holder finds. A wake that is lost costs a waiter one turn of its timeout.
+ *   - Others may truncate the file at any time, and a load or store beyond its end would be a
+ *     SIGBUS. So every group of accesses starts with registry_usable(), which asks for the size.
+ */
+#ifndef LOCKSHIM_REGISTRY_H
+#define LOCKSHIM_REGISTRY_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#define REGISTRY_VERSION 1u
+#define REGISTRY_HOLDERS 128
+#define REGISTRY_WAITERS 1024
+#define REGISTRY_EVENTS 4096
+#define REGISTRY_BLOCKED 16
+
+enum registry_mode { REGISTRY_EXCLUSIVE = 1, REGISTRY_SHARED = 2, REGISTRY_JOINED = 3 };
+
+/* One who holds. 64 bytes. Times are CLOCK_MONOTONIC in nanoseconds. */
+struct registry_holder {
+    _Atomic int32_t process; /* 0: free */
+    uint32_t mode;           /* enum registry_mode */
+    uint64_t start_time;
+    uint64_t since;
+    uint64_t acquisition;
+    uint64_t pid_namespace;
+    uint32_t scope;      /* enum scope */
+    int32_t descriptor;  /* the holder's descriptor of the lock file */
+    uint32_t level;      /* 0, or how deep it joined */
+    int32_t supervisor;  /* of the command that it belongs to, or 0 */
+    uint64_t last_touch; /* written when it costs nothing */
+};
+
+/* One who waits. 64 bytes. */
+struct registry_waiter {
+    _Atomic int32_t process; /* 0: free */
+    uint32_t mode;
+    _Atomic uint64_t ticket;
+    uint64_t start_time;
+    uint64_t since;
+    uint64_t pid_namespace;
+    uint64_t reserved[3];
+};
+
+/* A holder of this lock is blocked on another lock: an edge for the search of cycles. 32 bytes. */
+struct registry_blocked {
+    _Atomic int32_t process; /* 0: free */
+    int32_t descriptor;      /* of the other lock file, in that process */
+    uint64_t start_time;
+    uint64_t device;
+    uint64_t inode;
+};
+
+enum registry_mark_state { MARK_CLEAN = 0, MARK_CHANGED = 1, MARK_ENDING = 2 };
+
+/* Set before an exclusive holder's first change, cleared when it lets go in order. */
+struct registry_mark {
+    _Atomic uint32_t state; /* enum registry_mark_state */
+    _Atomic int32_t process;
+    uint64_t start_time;
+    uint64_t boot;
+    uint64_t acquisition;
+};
+
+enum registry_event_kind {
+    EVENT_NONE,
+    EVENT_LONG_WAIT,
+    EVENT_TIMEOUT,
+    EVENT_DEADLOCK,
+    EVENT_CRASH,
+    EVENT_BREAK,
+    EVENT_FENCE,
+    EVENT_REPLACED,
+    EVENT_JOINED,
+    EVENT_LOST_UPDATE,
+    EVENT_OUT_OF_REACH
+};
+
+/* 64 bytes. `number` is written last: an event whose number does not fit its place is unfinished. */
+struct registry_event {
+    _Atomic uint64_t number;
+    uint64_t time; /* CLOCK_REALTIME, nanoseconds */
+    uint32_t kind; /* enum registry_event_kind */
+    int32_t process;
+    int32_t other;  /* the process on the other side, or 0 */
+    uint32_t error; /* errno, or 0 */
+    uint64_t nanoseconds;
+    uint64_t reserved[3];
+};
+
+enum registry_counter {
+    COUNT_ACQUISITIONS,
+    COUNT_CONTENDED,
+    COUNT_TIMEOUTS,
+    COUNT_DEADLOCKS,
+    COUNT_CRASHES,
+    COUNT_BREAKS,
+    COUNT_FENCED,
+    COUNT_JOINED,
+    COUNT_LOST_UPDATES,
+    COUNT_OVERFLOWN, /* waiters and holders that found no slot */
+    COUNTERS = 16
+};
+
+struct registry_layout {
+    char magic[8];
+    uint32_t version;
+    uint32_t header_size;
+    uint64_t file_size;
+    uint64_t reserved[5];
+    _Atomic uint64_t generation;
+    _Atomic uint64_t acquisition;
+    _Atomic uint64_t ticket;
+    _Atomic uint64_t next_event;
+    _Atomic uint32_t release_sequence; /* futex: somebody let go */
+    _Atomic uint32_t waiting;          /* how many slots of waiters are taken; a hint */
+    _Atomic uint32_t joined;           /* how many have joined; a hint */
+    _Atomic uint32_t crashed;          /* the last holder died inside and nobody has recovered */
+    _Atomic uint64_t counters[COUNTERS];
+    struct registry_mark mark;
+    struct registry_holder exclusive;
+    struct registry_blocked blocked[REGISTRY_BLOCKED];
+    _Alignas(4096) struct registry_holder holders[REGISTRY_HOLDERS];
+    struct registry_waiter waiters[REGISTRY_WAITERS];
+    struct registry_event events[REGISTRY_EVENTS];
+};
+
+/* A process's hold on a registry. All zero but the descriptor (-1): without one. */
+struct registry {
+    struct registry_layout *map; /* NULL: done without */
+    int descriptor;
+    uint64_t boot;
+    uint64_t pid_namespace;
+};
+
+/*
+ * Opens LOCKFILE.registry, making it if it is missing (owner, group and mode as the table's, or as
+ * the lock file's where there is no table yet). A file that is no registry of this version is left
+ * alone and done without, unless `replace`: the caller holds the lock and may put a fresh one in
+ * its place. Never fails: registry->map tells.
+ */
+void registry_open(struct registry *registry, const char *lock_path, const char *table_path,
+                   bool replace);
+void registry_close(struct registry *registry);
+
+/* Opens a registry that is there already, to read another lock's. */
+void registry_open_existing(struct registry *registry, const char *lock_path);
+
+/* May the map be touched? Asks for the file's size; gives the map up for good if it shrank. */
+bool registry_usable(struct registry *registry);
+
+/* The functions below are called right after registry_usable() said yes. */
+
+void registry_count(struct registry *registry, enum registry_counter counter);
+void registry_event(struct registry *registry, enum registry_event_kind kind, pid_t other,
+                    int error, uint64_t nanoseconds);
+
+/* Claims a slot among the holders; NULL when all are taken by the living. */
+struct registry_holder *registry_claim_holder(struct registry *registry,
+                                              const struct registry_holder *holder);
+
+/* Queues up: returns the slot's index, or -1 when there is none (then the ticket counts alone). */
+int registry_wait_begin(struct registry *registry, pid_t process, uint64_t start_time,
+                        enum registry_mode mode, uint64_t since);
+void registry_wait_end(struct registry *registry, int slot, pid_t process);
+
+/* How many living waiters came before this one (the dead ones are cleared on the way). */
+int registry_wait_rank(struct registry *registry, int slot);
+
+uint64_t registry_now(void); /* CLOCK_MONOTONIC, nanoseconds */
+
+#endif

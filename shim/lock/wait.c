@@ -1,0 +1,343 @@
+/*
+ * Waiting for a lock. Nobody sleeps inside flock: a waiter must be able to give up at its time, to
+ * see that the holder waits for it, and to see a cycle. It must never spin.
+ *
+ * Waiters queue up in the registry. The first few keep watch: on the word that a holder bumps when
+ * it lets go (futex), or on the holder's process where only its end frees the lock (pidfd). The
+ * others sleep until the one in front of them has moved, so that a release wakes a few, not all.
+ * Whatever goes wrong with the registry, every waiter tries again by itself: those in front every
+ * 20 ms, the others five times a second.
+ */
+#include "shim/lock/deadlock.h"
+#include "shim/lock/kernel.h"
+#include "shim/lock/lock.h"
+#include "shim/lock/own.h"
+#include "shim/lock/process.h"
+#include "shim/lock/relatives.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define MILLISECOND 1000000ll
+#define SECOND 1000000000ll
+#define WATCHERS 3
+#define TICK_IN_FRONT (20 * MILLISECOND)
+#define TICK_BEHIND (200 * MILLISECOND)
+#define FIRST_LOOK_AGAIN (25 * MILLISECOND)
+#define LOOK_AGAIN_AT_MOST (1000 * MILLISECOND)
+#define LONG_WAIT (10 * SECOND)
+
+struct wait {
+    struct lock *lock;
+    uint64_t began;
+    int64_t timeout;
+    int64_t look_interval;
+    uint64_t next_look; /* at the holder's and our own relations */
+    int slot;
+    bool told;
+    bool behind_joined; /* the holder waits for us, but another one has joined it already */
+};
+
+/* --- joining --- */
+
+static bool waits_for_us(const struct registry_holder *holder, const struct lock *lock)
+{
+    pid_t process = atomic_load(&((struct registry_holder *)holder)->process);
+    if (process <= 0 || process == kernel_getpid() ||
+        holder->pid_namespace != lock->registry.pid_namespace)
+        return false;
+    return relatives_wait_for_us(process);
+}
+
+/* Without a registry the kernel's list of locks names the holder. */
+struct kernel_holder {
+    uint64_t inode;
+    bool waits;
+};
+
+static uint64_t number_after(const char **at, int base)
+{
+    uint64_t number = 0;
+    for (;; (*at)++) {
+        char byte = **at;
+        int digit = byte >= '0' && byte <= '9'   ? byte - '0'
+                    : byte >= 'a' && byte <= 'f' ? byte - 'a' + 10
+                                                 : 99;
+        if (digit >= base)
+            return number;
+        number = number * (unsigned)base + (unsigned)digit;
+    }
+}
+
+/* "1: FLOCK  ADVISORY  WRITE 4711 fd:01:42 0 EOF" */
+static void look_at_lock_line(const char *line, struct kernel_holder *wanted)
+{
+    const char *kind = strstr(line, "FLOCK ");
+    if (kind == NULL || strstr(line, "->") != NULL)
+        return;
+    const char *at = strstr(kind, "WRITE ");
+    if (at == NULL)
+        at = strstr(kind, "READ ");
+    if (at == NULL)
+        return;
+    at = strchr(at, ' ');
+    while (*at == ' ')
+        at++;
+    pid_t process = (pid_t)number_after(&at, 10);
+    const char *colon = strrchr(at, ':');
+    if (colon == NULL || process <= 0)
+        return;
+    colon++;
+    if (number_after(&colon, 10) == wanted->inode && process != kernel_getpid() &&
+        relatives_wait_for_us(process))
+        wanted->waits = true;
+}
+
+static bool kernel_holder_waits_for_us(const struct lock *lock)
+{
+    struct kernel_holder wanted = {lock->inode, false};
+    int descriptor = kernel_openat(AT_FDCWD, "/proc/locks", O_RDONLY | O_CLOEXEC, 0);
+    if (descriptor < 0)
+        return false;
+    char text[4096 + 1];
+    size_t length = 0;
+    ssize_t got;
+    while (!wanted.waits &&
+           (got = kernel_read(descriptor, text + length, sizeof text - 1 - length)) > 0) {
+        length += (size_t)got;
+        text[length] = '\0';
+        char *line = text;
+        for (char *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+            *end = '\0';
+            look_at_lock_line(line, &wanted);
+        }
+        length -= (size_t)(line - text);
+        memmove(text, line, length);
+    }
+    (void)kernel_close(descriptor);
+    return wanted.waits;
+}
+
+static bool level_holder_waits_for_us(struct lock *lock, int level)
+{
+    if (!registry_usable(&lock->registry))
+        return level > 0 || kernel_holder_waits_for_us(lock);
+    struct registry_layout *map = lock->registry.map;
+    bool known = false;
+    if (level == 0 && atomic_load(&map->exclusive.process) != 0) {
+        known = process_is_alive(atomic_load(&map->exclusive.process), map->exclusive.start_time);
+        if (waits_for_us(&map->exclusive, lock))
+            return true;
+    }
+    for (int i = 0; i < REGISTRY_HOLDERS; i++) {
+        struct registry_holder *holder = &map->holders[i];
+        if (atomic_load(&holder->process) == 0 || holder->level != (uint32_t)level)
+            continue;
+        known = true;
+        if (waits_for_us(holder, lock))
+            return true;
+    }
+    return level == 0 && !known && kernel_holder_waits_for_us(lock);
+}
+
+static int lock_level(int descriptor, int level, short type)
+{
+    struct flock range = {.l_type = type,
+                          .l_whence = SEEK_SET,
+                          .l_start = LOCK_LEVEL_OFFSET + level,
+                          .l_len = 1};
+    return kernel_fcntl(descriptor, F_OFD_SETLK, (long)&range);
+}
+
+/*
+ * The holder waits for us: goes in under its lock, one level deeper than everybody who is in and
+ * waits for us too. The levels are record locks, which the kernel drops with us.
+ */
+static int join(struct wait *wait)
+{
+    struct lock *lock = wait->lock;
+    int descriptor = atomic_load(&lock->descriptor);
+    for (int level = 1; level < LOCK_LEVELS; level++) {
+        int result = lock_level(descriptor, level, F_WRLCK);
+        if (result == -EAGAIN || result == -EACCES) {
+            if (level_holder_waits_for_us(lock, level))
+                continue;
+            wait->behind_joined = true;
+            return -EWOULDBLOCK;
+        }
+        if (result != 0)
+            return -EDEADLK; /* a lock file that we may only read: no way to keep joiners apart */
+        /* Somebody deeper, or the holder is another one by now: then it was not our turn. */
+        if (!lock_range_taken(descriptor, level + 1)) {
+            if (lock_attempt(lock) == 0) {
+                (void)lock_level(descriptor, level, F_UNLCK);
+                return 0;
+            }
+            if (level_holder_waits_for_us(lock, 0)) {
+                lock->level = level;
+                lock_tell(lock, &(struct lock_notice){.kind = EVENT_JOINED});
+                return 0;
+            }
+        }
+        (void)lock_level(descriptor, level, F_UNLCK);
+        return -EWOULDBLOCK;
+    }
+    return -EDEADLK;
+}
+
+/* Looks at who waits for whom: 0 when that let us in, -EWOULDBLOCK to wait on, or an error. */
+static int look_at_relations(struct wait *wait)
+{
+    struct lock *lock = wait->lock;
+    wait->behind_joined = false;
+    if (lock_borrow(lock) == 0)
+        return 0;
+    if (level_holder_waits_for_us(lock, 0))
+        return lock->dependents == DEPENDENTS_JOIN ? join(wait) : -EDEADLK;
+    return deadlock_found(lock) ? -EDEADLK : -EWOULDBLOCK;
+}
+
+/* --- sleeping --- */
+
+static pid_t holder_whose_end_frees(struct lock *lock)
+{
+    struct registry_layout *map = lock->registry.map;
+    pid_t process = atomic_load(&map->exclusive.process);
+    if (map->exclusive.scope != SCOPE_PROCESS ||
+        map->exclusive.pid_namespace != lock->registry.pid_namespace || process <= 0)
+        return 0;
+    return process;
+}
+
+static void sleep_until_end_of(pid_t process, int64_t tick)
+{
+    int descriptor = kernel_pidfd_open(process);
+    if (descriptor < 0) {
+        /* Gone already: the kernel drops its lock in the same breath. */
+        (void)kernel_poll(NULL, 0, MILLISECOND / 4);
+        return;
+    }
+    descriptor = own_adopt(descriptor);
+    struct pollfd watched = {.fd = descriptor, .events = POLLIN};
+    (void)kernel_poll(&watched, 1, tick);
+    own_close(descriptor);
+}
+
+static void sleep_a_while(struct wait *wait, uint32_t sequence)
+{
+    struct lock *lock = wait->lock;
+    int64_t tick = TICK_IN_FRONT;
+    int rank = 0;
+    bool usable = registry_usable(&lock->registry);
+    if (usable) {
+        rank = registry_wait_rank(&lock->registry, wait->slot);
+        if (rank >= WATCHERS)
+            tick = TICK_BEHIND;
+    }
+    if (wait->timeout >= 0) {
+        int64_t left = wait->timeout - (int64_t)(registry_now() - wait->began);
+        if (left <= 0)
+            return;
+        if (left < tick)
+            tick = left;
+    }
+    pid_t process = usable && rank < WATCHERS ? holder_whose_end_frees(lock) : 0;
+    if (process > 0 && !wait->behind_joined)
+        sleep_until_end_of(process, tick);
+    else if (usable)
+        (void)kernel_futex_wait(&lock->registry.map->release_sequence, sequence, tick);
+    else
+        (void)kernel_poll(NULL, 0, tick);
+}
+
+static void tell_long_wait(struct wait *wait, uint64_t waited)
+{
+    if (wait->told || waited < LONG_WAIT)
+        return;
+    wait->told = true;
+    pid_t holder = 0;
+    if (registry_usable(&wait->lock->registry))
+        holder = atomic_load(&wait->lock->registry.map->exclusive.process);
+    lock_tell(wait->lock, &(struct lock_notice){.kind = EVENT_LONG_WAIT,
+                                                .other = holder,
+                                                .waited = waited});
+}
+
+static uint32_t release_sequence(struct lock *lock)
+{
+    return registry_usable(&lock->registry) ? atomic_load(&lock->registry.map->release_sequence)
+                                            : 0;
+}
+
+static int wait_in_queue(struct wait *wait)
+{
+    struct lock *lock = wait->lock;
+    for (;;) {
+        uint32_t sequence = release_sequence(lock);
+        int result = lock_attempt(lock);
+        if (result != -EWOULDBLOCK)
+            return result;
+        uint64_t now = registry_now();
+        if (now >= wait->next_look || wait->behind_joined) {
+            result = look_at_relations(wait);
+            if (result != -EWOULDBLOCK)
+                return result;
+            now = registry_now();
+            wait->next_look = now + (uint64_t)wait->look_interval;
+            if (wait->look_interval < LOOK_AGAIN_AT_MOST)
+                wait->look_interval *= 2;
+        }
+        uint64_t waited = now - wait->began;
+        if (wait->timeout >= 0 && waited >= (uint64_t)wait->timeout)
+            return -EAGAIN;
+        tell_long_wait(wait, waited);
+        sleep_a_while(wait, sequence);
+    }
+}
+
+static void tell_failure(struct lock *lock, int result, uint64_t waited)
+{
+    bool usable = registry_usable(&lock->registry);
+    if (result == -EAGAIN) {
+        if (usable)
+            registry_count(&lock->registry, COUNT_TIMEOUTS);
+        lock_tell(lock, &(struct lock_notice){
+                            .kind = EVENT_TIMEOUT, .error = EAGAIN, .waited = waited});
+    } else if (result == -EDEADLK) {
+        if (usable)
+            registry_count(&lock->registry, COUNT_DEADLOCKS);
+        lock_tell(lock, &(struct lock_notice){
+                            .kind = EVENT_DEADLOCK, .error = EDEADLK, .waited = waited});
+    }
+}
+
+int lock_wait(struct lock *lock, int64_t timeout)
+{
+    struct wait wait = {.lock = lock,
+                        .began = registry_now(),
+                        .timeout = timeout,
+                        .look_interval = FIRST_LOOK_AGAIN,
+                        .slot = -1};
+    pid_t self = kernel_getpid();
+    lock->waited = true;
+    if (registry_usable(&lock->registry)) {
+        registry_count(&lock->registry, COUNT_CONTENDED);
+        wait.slot = registry_wait_begin(&lock->registry, self, lock_self_start_time(),
+                                        lock->shared ? REGISTRY_SHARED : REGISTRY_EXCLUSIVE,
+                                        wait.began);
+    }
+    deadlock_publish(lock);
+    int result = wait_in_queue(&wait);
+    deadlock_withdraw(lock);
+    if (registry_usable(&lock->registry)) {
+        registry_wait_end(&lock->registry, wait.slot, self);
+        /* Those behind have moved up: the new ones in front begin to keep watch. */
+        if (atomic_load(&lock->registry.map->waiting) > 0) {
+            atomic_fetch_add(&lock->registry.map->release_sequence, 1);
+            (void)kernel_futex_wake(&lock->registry.map->release_sequence, WATCHERS);
+        }
+    }
+    if (result != 0)
+        tell_failure(lock, result, registry_now() - wait.began);
+    return result;
+}

@@ -1,0 +1,204 @@
+/*
+ * The memory of what was read: an open-addressed table of states, grown by mapping. It must never
+ * refuse a file that nobody else has changed.
+ */
+#include "shim/lost_update.h"
+
+#include "shim/lock/kernel.h"
+
+#include <string.h>
+
+struct memory {
+    uint64_t key; /* 0: empty */
+    uint64_t session;
+    uint64_t device, inode, size;
+    int64_t modified, changed; /* nanoseconds */
+    int64_t remembered;
+    uint64_t generation, own_changes;
+    bool complete; /* the state has been noted (not only that it was read) */
+};
+
+static struct memory *memories;
+static size_t capacity, used;
+static _Atomic bool busy;
+
+/* File times move in ticks of at most this: two changes within one look the same. */
+#define TIME_GRAIN 10000000
+
+/*
+ * A signal handler may have interrupted its own thread in here: then it goes without, after a while.
+ */
+static bool enter(void)
+{
+    for (int attempt = 0; attempt < 1000; attempt++) {
+        if (!atomic_exchange(&busy, true))
+            return true;
+        kernel_yield();
+    }
+    return false;
+}
+
+static void leave(void)
+{
+    atomic_store(&busy, false);
+}
+
+static struct memory *slot_for(struct memory *table, size_t size, uint64_t key)
+{
+    size_t at = (size_t)(key ^ key >> 32);
+    while (table[at % size].key != 0 && table[at % size].key != key)
+        at++;
+    return &table[at % size];
+}
+
+static bool grow(void)
+{
+    size_t size = capacity == 0 ? 64 : capacity * 2;
+    struct memory *larger = kernel_mmap(NULL, size * sizeof *larger, PROT_READ | PROT_WRITE,
+                                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (larger == NULL)
+        return false;
+    for (size_t i = 0; i < capacity; i++) {
+        if (memories[i].key != 0)
+            *slot_for(larger, size, memories[i].key) = memories[i];
+    }
+    if (memories != NULL)
+        (void)kernel_munmap(memories, capacity * sizeof *memories);
+    memories = larger;
+    capacity = size;
+    return true;
+}
+
+static struct memory *find(uint64_t key)
+{
+    if (capacity == 0)
+        return NULL;
+    struct memory *memory = slot_for(memories, capacity, key);
+    return memory->key == key ? memory : NULL;
+}
+
+static struct memory *find_or_add(uint64_t key)
+{
+    if (used * 2 >= capacity && !grow())
+        return NULL;
+    struct memory *memory = slot_for(memories, capacity, key);
+    if (memory->key != key) {
+        *memory = (struct memory){.key = key};
+        used++;
+    }
+    return memory;
+}
+
+static int64_t nanoseconds(struct timespec time)
+{
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+static void note_state(struct memory *memory, const struct table *table, const struct stat *status)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    const struct lock *lock = table->lock;
+    memory->device = status->st_dev;
+    memory->inode = status->st_ino;
+    memory->size = (uint64_t)status->st_size;
+    memory->modified = nanoseconds(status->st_mtim);
+    memory->changed = nanoseconds(status->st_ctim);
+    memory->remembered = nanoseconds(now);
+    memory->generation = lock->generation;
+    memory->own_changes = lock->own_changes;
+    memory->complete = true;
+}
+
+static bool is_same(const struct memory *memory, const struct table *table,
+                    const struct stat *status)
+{
+    if (memory->device != status->st_dev || memory->inode != status->st_ino ||
+        memory->size != (uint64_t)status->st_size ||
+        memory->modified != nanoseconds(status->st_mtim) ||
+        memory->changed != nanoseconds(status->st_ctim))
+        return false;
+    /*
+     * The same to the eye. If it was changed within the grain of file times before we looked, a
+     * later change may show no difference; then it counts whether others have written meanwhile.
+     */
+    bool may_hide = memory->changed + TIME_GRAIN > memory->remembered;
+    const struct lock *lock = table->lock;
+    bool others_wrote = lock->generation - memory->generation !=
+                        lock->own_changes - memory->own_changes;
+    return !(may_hide && others_wrote);
+}
+
+void lost_update_read(const struct table *table, uint64_t key)
+{
+    if (!enter())
+        return;
+    struct memory *memory = find_or_add(key);
+    if (memory != NULL)
+        memory->session = table->lock->acquisition;
+    leave();
+}
+
+void lost_update_written(const struct table *table, uint64_t key, const struct stat *status)
+{
+    if (capacity == 0 || !enter())
+        return;
+    struct memory *memory = find(key);
+    if (memory != NULL && memory->complete && is_same(memory, table, status))
+        memory->session = table->lock->acquisition;
+    leave();
+}
+
+void lost_update_remember(const struct table *table, uint64_t key, const struct stat *status)
+{
+    if (capacity == 0 || !enter())
+        return;
+    struct memory *memory = find(key);
+    if (memory != NULL && memory->session == table->lock->acquisition)
+        note_state(memory, table, status);
+    leave();
+}
+
+void lost_update_forget(uint64_t key)
+{
+    if (capacity == 0 || !enter())
+        return;
+    struct memory *memory = find(key);
+    if (memory != NULL) {
+        /* The slot stays taken, so that searches go on past it. */
+        memory->session = 0;
+        memory->complete = false;
+    }
+    leave();
+}
+
+bool lost_update_known(uint64_t key)
+{
+    if (capacity == 0 || !enter())
+        return false;
+    bool known = find(key) != NULL;
+    leave();
+    return known;
+}
+
+bool lost_update_concerns(const struct table *table, uint64_t key)
+{
+    if (capacity == 0 || !enter())
+        return false;
+    const struct memory *memory = find(key);
+    bool concerns = memory != NULL && memory->complete &&
+                    (memory->session != table->lock->acquisition ||
+                     table->settings.scope == SCOPE_CALL);
+    leave();
+    return concerns;
+}
+
+bool lost_update_threatens(const struct table *table, uint64_t key, const struct stat *status)
+{
+    if (!enter())
+        return false;
+    const struct memory *memory = find(key);
+    bool threatens = memory != NULL && memory->complete && !is_same(memory, table, status);
+    leave();
+    return threatens;
+}

@@ -1,0 +1,35 @@
+/*
+ * Updates that would be lost: what this process has read, and in which state the file was then. A
+ * file that another process has changed since must not be replaced unread.
+ */
+#ifndef LOCKSHIM_LOST_UPDATE_H
+#define LOCKSHIM_LOST_UPDATE_H
+
+#include "shim/tables.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+/* The file has been opened for reading, in this session of the lock. */
+void lost_update_read(const struct table *table, uint64_t key);
+
+/* The file has been opened for writing only, unread: if it is as we left it, that is as good. */
+void lost_update_written(const struct table *table, uint64_t key, const struct stat *status);
+
+/* The session with the file ends, or we have put it in place ourselves: this is how it is now. */
+void lost_update_remember(const struct table *table, uint64_t key, const struct stat *status);
+
+/* We have removed it. */
+void lost_update_forget(uint64_t key);
+
+/* Has this process ever read a file under this key? */
+bool lost_update_known(uint64_t key);
+
+/* Do we remember a file under this key that was not read in this session? */
+bool lost_update_concerns(const struct table *table, uint64_t key);
+
+/* Would replacing the file, which is now as `status` says, undo somebody else's change? */
+bool lost_update_threatens(const struct table *table, uint64_t key, const struct stat *status);
+
+#endif

@@ -1,0 +1,25 @@
+/*
+ * Mappings of tables' files, each of which holds its lock until all of it is gone. Address ranges
+ * and counts only; whoever calls takes and lets go.
+ */
+#ifndef LOCKSHIM_MAPPINGS_H
+#define LOCKSHIM_MAPPINGS_H
+
+#include <stddef.h>
+
+/* Are there any? One load: asked on every munmap. */
+extern _Atomic int mappings_count;
+
+/* A mapping of the table with this index. When there is no room it is kept for good. */
+void mappings_add(void *address, size_t size, unsigned table);
+
+/* The range is unmapped: calls `gone` for every mapping of which nothing is left. */
+void mappings_remove(void *address, size_t size, void (*gone)(unsigned table));
+
+/* The mapping has moved or changed its size. */
+void mappings_move(void *old_address, size_t old_size, void *address, size_t size);
+
+/* In a forked child: none of them holds anything. */
+void mappings_forget(void);
+
+#endif

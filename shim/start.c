@@ -1,0 +1,254 @@
+/*
+ * Start of the shim in a process. It runs from the constructor, or from the first call that comes
+ * before it, once. A wrong setting ends the process: nothing goes on unguarded in silence.
+ */
+#include "shim/start.h"
+
+#include "shim/interpose/real.h"
+#include "shim/lock/command.h"
+#include "shim/lock/command_member.h"
+#include "shim/lock/kernel.h"
+#include "shim/lock/own.h"
+#include "shim/lock/process.h"
+#include "shim/lock/resolve.h"
+#include "shim/report.h"
+#include "shim/touch.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdio_ext.h>
+#include <string.h>
+
+extern char **environ;
+
+_Atomic int guard_state = GUARD_UNSTARTED;
+
+static char program_path[4096];
+/* The constructor may run before libc has set environ. */
+static char **environment;
+
+const char *start_program_name(void)
+{
+    const char *slash = strrchr(program_path, '/');
+    return slash != NULL ? slash + 1 : program_path;
+}
+
+static _Noreturn void stop(const char *why, int status)
+{
+    report_line(NULL, why);
+    kernel_exit_group(status);
+}
+
+static void find_program(void)
+{
+    ssize_t length = kernel_readlinkat(AT_FDCWD, "/proc/self/exe", program_path,
+                                       sizeof program_path - 1);
+    program_path[length > 0 ? length : 0] = '\0';
+}
+
+/* --- scope `command` --- */
+
+static bool use_command(struct lock *lock, void *context)
+{
+    (void)context;
+    int descriptor;
+    struct command_entry *entry = command_entry_for(lock->path, &descriptor);
+    if (entry == NULL)
+        return true;
+    struct stat status;
+    if (kernel_fstat(descriptor, &status) != 0)
+        return true;
+    lock->entry = entry;
+    lock->device = status.st_dev;
+    lock->inode = status.st_ino;
+    lock->scope = SCOPE_COMMAND;
+    atomic_store(&lock->descriptor, descriptor);
+    return true;
+}
+
+static bool wants_command(void)
+{
+    for (unsigned i = 0; i < tables_count; i++) {
+        if (tables_get(i)->settings.scope == SCOPE_COMMAND)
+            return true;
+    }
+    return false;
+}
+
+/* Without lockctl the first process founds the command; nobody lets go before the last member. */
+static void found_command(const struct settings *settings)
+{
+    static char message[1024];
+    struct command *command;
+    if (command_create(&command, settings, message, sizeof message) != 0)
+        stop(message, SETTINGS_EXIT_STATUS);
+}
+
+static void join_command(const struct settings *settings)
+{
+    bool left;
+    bool member = command_find(&left);
+    if (!member && !left && wants_command()) {
+        found_command(settings);
+        member = command_find(&left);
+    }
+    if (member)
+        lock_each(use_command, NULL);
+}
+
+/* --- what came through exec --- */
+
+static bool is_process_scope(const struct lock *lock)
+{
+    return lock->scope == SCOPE_PROCESS || lock->scope == SCOPE_COMMAND;
+}
+
+static bool look_at_inherited(long number, void *context)
+{
+    (void)context;
+    int descriptor = (int)number;
+    if (own_is(descriptor))
+        return true;
+    char path[RESOLVE_SIZE];
+    if (!resolve_descriptor(descriptor, path))
+        return true;
+    struct lock *lock = tables_lock_at(path);
+    /* High up it is the shim's own, from before exec; else the program's, from flock(1) perhaps. */
+    if (lock != NULL && lock->entry == NULL &&
+        descriptor > own_anchor_candidate(OWN_ANCHOR_NUMBERS - 1))
+        lock_adopt(lock, descriptor, is_process_scope(lock));
+    else
+        touch_received(descriptor);
+    return true;
+}
+
+/* Table descriptors that came with a held lock go on as that holder's session. */
+static void count_inherited(void)
+{
+    for (int at = descriptor_next(0); at >= 0; at = descriptor_next(at + 1)) {
+        struct lock *lock = tables_get(descriptor_table(descriptor_word(at)))->lock;
+        if (!lock_is_held(lock) || lock_is_kept(lock))
+            continue;
+        if (lock_enter(lock, 0, false) == 0)
+            descriptor_change(at, 0, DESCRIPTOR_COUNTED);
+    }
+}
+
+static bool end_adoption(struct lock *lock, void *context)
+{
+    (void)context;
+    if (lock_is_held(lock) && !lock_is_kept(lock))
+        lock_leave(lock); /* the user that lock_adopt() counted */
+    return true;
+}
+
+/* --- starting --- */
+
+static void take_eagerly(void)
+{
+    for (unsigned i = 0; i < tables_count; i++) {
+        struct table *table = tables_get(i);
+        int result = lock_enter(table->lock, table->settings.timeout, true);
+        if (result == 0)
+            continue;
+        report_refusal(table, -result);
+        kernel_exit_group(1);
+    }
+}
+
+static const char *variable(const char *name)
+{
+    size_t length = strlen(name);
+    for (char **at = environment; at != NULL && *at != NULL; at++) {
+        if (strncmp(*at, name, length) == 0 && (*at)[length] == '=')
+            return *at + length + 1;
+    }
+    return NULL;
+}
+
+static void start(void)
+{
+    struct settings settings;
+    atomic_store(&lock_self.process, kernel_getpid());
+    if (variable("LOCKSHIM_TABLE") == NULL && variable("LOCKSHIM_TABLES") == NULL) {
+        atomic_store(&guard_state, GUARD_IDLE);
+        return;
+    }
+    find_program();
+    report_set_up(start_program_name());
+    const char *wrong = settings_from_environment(&settings, environment);
+    if (wrong == NULL && strcmp(start_program_name(), "lockctl") != 0)
+        wrong = tables_set_up(&settings, start_program_name());
+    if (wrong != NULL)
+        stop(wrong, SETTINGS_EXIT_STATUS);
+    if (tables_count == 0) { /* exempt from all of them */
+        atomic_store(&guard_state, GUARD_IDLE);
+        return;
+    }
+    lock_notify = report_notice;
+    join_command(&settings);
+    process_each_number("/proc/self/fd", look_at_inherited, NULL);
+    count_inherited();
+    lock_each(end_adoption, NULL);
+    pthread_atfork(NULL, NULL, start_forked);
+    atomic_store(&guard_state, GUARD_ACTIVE);
+    const char *eager = variable("LOCKSHIM_EAGER");
+    if (eager != NULL && strcmp(eager, "1") == 0)
+        take_eagerly();
+}
+
+bool start_guarding(void)
+{
+    int state = atomic_load_explicit(&guard_state, memory_order_acquire);
+    if (__builtin_expect(state == GUARD_ACTIVE, 1))
+        return true;
+    if (environment == NULL)
+        environment = environ;
+    if (state != GUARD_UNSTARTED || environment == NULL)
+        return false; /* idle; or our own calls while starting */
+    if (atomic_compare_exchange_strong(&guard_state, &state, GUARD_STARTING)) {
+        int error = errno;
+        start();
+        errno = error;
+    }
+    return atomic_load(&guard_state) == GUARD_ACTIVE;
+}
+
+void start_forked(void)
+{
+    if (atomic_load(&guard_state) != GUARD_ACTIVE)
+        return;
+    atomic_store(&lock_self.process, kernel_getpid());
+    lock_self.start_time = 0;
+    touch_forked();
+}
+
+__attribute__((constructor(101))) static void construct(int count, char **arguments,
+                                                      char **given_environment)
+{
+    (void)count;
+    (void)arguments;
+    environment = given_environment;
+    real_bind();
+    (void)start_guarding();
+}
+
+/*
+ * exit() runs this before stdio is flushed: what the program did counts as done, and the kernel
+ * keeps the lock until the very end. What stdio still writes to an inherited table's descriptor is
+ * a touch, which nobody would see: so it is begun here.
+ */
+__attribute__((destructor(101))) static void destruct(void)
+{
+    if (atomic_load(&guard_state) != GUARD_ACTIVE)
+        return;
+    if (__fpending(stdout) > 0) {
+        uint32_t word = descriptor_word(1);
+        struct touch touch;
+        if ((word & DESCRIPTOR_WRITABLE) != 0 &&
+            touch_descriptor(&touch, 1, word, TOUCH_CHANGE) && touch.error != 0)
+            __fpurge(stdout); /* refused, like any other change; nothing goes on unlocked */
+    }
+    touch_process_ends();
+}

@@ -1,0 +1,458 @@
+/*
+ * What a touch means under each scope. The only file that knows scopes; it must never let a call go
+ * on without the lock that its scope asks for.
+ */
+#include "shim/touch.h"
+
+#include "shim/lock/command_member.h"
+#include "shim/lock/kernel.h"
+#include "shim/lock/own.h"
+#include "shim/lost_update.h"
+#include "shim/mappings.h"
+#include "shim/report.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+bool touch_is_own_process(void)
+{
+    return kernel_getpid() == atomic_load_explicit(&lock_self.process, memory_order_relaxed);
+}
+
+/* A table's scope, as things stand: who has left its command goes on under `session`. */
+static enum scope scope_of(const struct table *table)
+{
+    if (table->lock->entry != NULL)
+        return SCOPE_COMMAND;
+    return table->settings.scope == SCOPE_COMMAND ? SCOPE_SESSION : table->settings.scope;
+}
+
+static bool is_touch(enum scope scope, enum touch_kind kind)
+{
+    switch (scope) {
+    case SCOPE_COMMAND:
+    case SCOPE_PROCESS:
+        return true;
+    case SCOPE_SESSION:
+        return kind != TOUCH_ASK;
+    default:
+        return kind >= TOUCH_CHANGE;
+    }
+}
+
+static void refuse(struct touch *touch, const struct table *table, int error)
+{
+    if (error == EWOULDBLOCK)
+        error = EAGAIN;
+    if (error != EAGAIN && error != EDEADLK && error != ESTALE && error != EROFS &&
+        error != EOWNERDEAD)
+        error = ENOLCK;
+    if (touch->error == 0) {
+        touch->error = error;
+        report_refusal(table, error);
+    }
+}
+
+static void enter(struct touch *touch, int index, enum touch_kind kind)
+{
+    struct table *table = touch->tables[index];
+    struct lock *lock = table->lock;
+    enum scope scope = scope_of(table);
+    if (kind >= TOUCH_CHANGE && table->settings.shared) {
+        refuse(touch, table, EROFS);
+        return;
+    }
+    if (!is_touch(scope, kind))
+        return;
+    bool keep = scope == SCOPE_COMMAND || scope == SCOPE_PROCESS;
+    if (!keep || !lock_is_kept(lock)) {
+        int result = lock_enter(lock, table->settings.timeout, keep);
+        if (result != 0) {
+            refuse(touch, table, -result);
+            return;
+        }
+        touch->entered[index] = !keep;
+    }
+    if (kind >= TOUCH_CHANGE)
+        (void)lock_before_change(lock);
+}
+
+/* A cancelled thread must not leave in the middle: the touch is one step. */
+static void begin(struct touch *touch)
+{
+    pthread_testcancel();
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &touch->cancel_state);
+}
+
+static bool touch_table(struct touch *touch, struct table *table, enum touch_kind kind,
+                        uint64_t key)
+{
+    if (kind == TOUCH_ASK && !is_touch(scope_of(table), kind))
+        return false;
+    touch->error = 0;
+    touch->count = 1;
+    touch->tables[0] = table;
+    touch->entered[0] = false;
+    touch->key = key;
+    begin(touch);
+    enter(touch, 0, kind);
+    return true;
+}
+
+void touch_also(struct touch *touch, const struct place *place, enum touch_kind kind)
+{
+    if (place->table == NULL || touch->error != 0 || touch->count == TOUCH_TABLES)
+        return;
+    touch->tables[touch->count] = place->table;
+    touch->entered[touch->count] = false;
+    enter(touch, touch->count++, kind);
+}
+
+bool touch_place(struct touch *touch, const struct place *place, enum touch_kind kind)
+{
+    return place->table != NULL && touch_table(touch, place->table, kind, place->key);
+}
+
+static void judge_replacement(struct touch *touch, const struct table *table, uint64_t key,
+                              const struct stat *status)
+{
+    if (!lost_update_threatens(table, key, status))
+        return;
+    lock_tell(table->lock, &(struct lock_notice){.kind = EVENT_LOST_UPDATE, .error = ESTALE});
+    if (table->settings.lost_update == LOST_UPDATE_FAIL)
+        refuse(touch, table, ESTALE);
+    else
+        report_log(table, "replaces a file that another process has changed since it was read");
+}
+
+static bool may_lose_update(const struct touch *touch, const struct table *table, uint64_t key)
+{
+    return table != NULL && touch->error == 0 && scope_of(table) >= SCOPE_SESSION &&
+           lost_update_concerns(table, key);
+}
+
+/* Under `session` and `call`: does this call throw away what somebody else has changed unseen? */
+static void check_lost_update(struct touch *touch, const struct place *place, int directory,
+                              const char *path, bool follow)
+{
+    struct stat status;
+    if (may_lose_update(touch, place->table, place->key) &&
+        kernel_fstatat(directory, path, &status, follow ? 0 : AT_SYMLINK_NOFOLLOW) == 0)
+        judge_replacement(touch, place->table, place->key, &status);
+}
+
+void touch_check_descriptor(struct touch *touch, int descriptor)
+{
+    struct stat status;
+    if (may_lose_update(touch, touch->tables[0], touch->key) &&
+        kernel_fstat(descriptor, &status) == 0)
+        judge_replacement(touch, touch->tables[0], touch->key, &status);
+}
+
+static struct place find_finally(int directory, const char *path, bool follow)
+{
+    struct place place = tables_find(directory, path, follow);
+    /* A link at the end may lead in, or out to another table. */
+    if (place.may_be_link) {
+        char target[2];
+        if (kernel_readlinkat(directory, path, target, sizeof target) > 0)
+            place = tables_find_exactly(directory, path, follow);
+        place.may_be_link = false;
+    }
+    return place;
+}
+
+bool touch_found(struct touch *touch, const struct place *place, int directory, const char *path,
+                 bool follow, enum touch_kind kind)
+{
+    if (!touch_place(touch, place, kind))
+        return false;
+    if (kind == TOUCH_REPLACE)
+        check_lost_update(touch, place, directory, path, follow);
+    return true;
+}
+
+bool touch_path(struct touch *touch, int directory, const char *path, bool follow,
+                enum touch_kind kind)
+{
+    if (!start_guarding() || path == NULL)
+        return false;
+    struct place place = find_finally(directory, path, follow);
+    return touch_found(touch, &place, directory, path, follow, kind);
+}
+
+/* The touch that began as reading changes the same table as well. */
+static void change_too(struct touch *touch)
+{
+    if (touch->tables[0]->settings.shared)
+        refuse(touch, touch->tables[0], EROFS);
+    else
+        (void)lock_before_change(touch->tables[0]->lock);
+}
+
+bool touch_two_paths(struct touch *touch, int directory, const char *path, enum touch_kind kind,
+                     int other_directory, const char *other_path, enum touch_kind other_kind)
+{
+    if (!start_guarding() || path == NULL || other_path == NULL)
+        return false;
+    struct place place = find_finally(directory, path, false);
+    struct place other = find_finally(other_directory, other_path, false);
+    if (place.table == NULL && other.table == NULL)
+        return false;
+    if (place.table == NULL) {
+        (void)touch_place(touch, &other, other_kind);
+    } else {
+        (void)touch_place(touch, &place, kind);
+        if (other.table != place.table)
+            touch_also(touch, &other, other_kind);
+        else if (other_kind >= TOUCH_CHANGE && kind < TOUCH_CHANGE && touch->error == 0)
+            change_too(touch);
+    }
+    if (other_kind == TOUCH_REPLACE)
+        check_lost_update(touch, &other, other_directory, other_path, false);
+    touch->key = other.key;
+    return true;
+}
+
+void touch_replaced(struct touch *touch, int directory, const char *path)
+{
+    struct stat status;
+    const struct table *table = touch->tables[touch->count - 1];
+    if (scope_of(table) < SCOPE_SESSION || !lost_update_known(touch->key) ||
+        kernel_fstatat(directory, path, &status, AT_SYMLINK_NOFOLLOW) != 0)
+        return;
+    lost_update_read(table, touch->key);
+    lost_update_remember(table, touch->key, &status);
+}
+
+void touch_removed(struct touch *touch)
+{
+    lost_update_forget(touch->key);
+}
+
+bool touch_descriptor(struct touch *touch, int descriptor, uint32_t word, enum touch_kind kind)
+{
+    if ((word & DESCRIPTOR_TABLE) == 0)
+        return false;
+    struct table *table = tables_get(descriptor_table(word));
+    return touch_table(touch, table, kind, descriptor_key(descriptor));
+}
+
+void touch_end(struct touch *touch)
+{
+    int error = errno;
+    for (int i = 0; i < touch->count; i++) {
+        if (touch->entered[i])
+            lock_leave(touch->tables[i]->lock);
+    }
+    pthread_setcancelstate(touch->cancel_state, NULL);
+    errno = touch->error != 0 ? touch->error : error;
+}
+
+/* --- what is open --- */
+
+static uint32_t word_for(const struct table *table, int flags)
+{
+    uint32_t word = table->index + 1;
+    if ((flags & O_ACCMODE) != O_RDONLY && (flags & O_PATH) == 0)
+        word |= DESCRIPTOR_WRITABLE;
+    return word;
+}
+
+static void note_for_lost_updates(struct touch *touch, int descriptor, int flags, uint32_t *word)
+{
+    const struct table *table = touch->tables[touch->count - 1];
+    if (scope_of(table) < SCOPE_SESSION || (flags & (O_PATH | O_DIRECTORY)) != 0)
+        return;
+    struct stat status;
+    if ((flags & O_TRUNC) != 0 || (flags & O_ACCMODE) != O_WRONLY) {
+        if ((flags & O_TRUNC) != 0 && !lost_update_known(touch->key))
+            return; /* replaced unread, and never read: nothing to remember */
+        lost_update_read(table, touch->key);
+        *word |= DESCRIPTOR_READ;
+    } else if (lost_update_known(touch->key) && kernel_fstat(descriptor, &status) == 0) {
+        lost_update_written(table, touch->key, &status);
+        *word |= DESCRIPTOR_READ;
+    }
+}
+
+bool touch_opened(struct touch *touch, int descriptor, int flags, bool hold)
+{
+    int last = touch->count - 1;
+    struct table *table = touch->tables[last];
+    if (!touch_is_own_process())
+        return true; /* a vfork child: its descriptors are not ours */
+    enum scope scope = scope_of(table);
+    uint32_t word = word_for(table, flags);
+    note_for_lost_updates(touch, descriptor, flags, &word);
+    bool counted = scope == SCOPE_SESSION || (scope == SCOPE_CALL && hold);
+    if (counted && !touch->entered[last] &&
+        lock_enter(table->lock, table->settings.timeout, false) != 0)
+        return false;
+    if (counted)
+        word |= DESCRIPTOR_COUNTED;
+    if (!descriptor_set(descriptor, word, touch->key)) {
+        if (counted && !touch->entered[last])
+            lock_leave(table->lock);
+        return false;
+    }
+    if (counted)
+        touch->entered[last] = false; /* the descriptor holds it now */
+    return true;
+}
+
+uint32_t touch_before_close(int descriptor)
+{
+    uint32_t word = descriptor_word(descriptor);
+    if (word == 0 || !touch_is_own_process())
+        return 0;
+    uint64_t key = descriptor_key(descriptor);
+    struct stat status;
+    if ((word & DESCRIPTOR_READ) != 0 && kernel_fstat(descriptor, &status) == 0)
+        lost_update_remember(tables_get(descriptor_table(word)), key, &status);
+    return descriptor_take(descriptor);
+}
+
+void touch_after_close(uint32_t word)
+{
+    if ((word & DESCRIPTOR_COUNTED) != 0)
+        lock_leave(tables_get(descriptor_table(word))->lock);
+}
+
+void touch_duplicated(int descriptor, int copy)
+{
+    uint32_t word = descriptor_word(descriptor);
+    if (word == 0 || copy < 0 || !touch_is_own_process())
+        return;
+    if ((word & DESCRIPTOR_COUNTED) != 0)
+        (void)lock_enter(tables_get(descriptor_table(word))->lock, -1, false);
+    (void)descriptor_set(copy, word, descriptor_key(descriptor));
+}
+
+void touch_received(int descriptor)
+{
+    if (descriptor_word(descriptor) != 0 || !start_guarding())
+        return;
+    struct place place = tables_find_descriptor(descriptor);
+    if (place.table == NULL)
+        return;
+    int flags = kernel_fcntl(descriptor, F_GETFL, 0);
+    (void)descriptor_set(descriptor, word_for(place.table, flags), place.key);
+}
+
+void touch_hold(int descriptor, uint32_t word)
+{
+    struct table *table = tables_get(descriptor_table(word));
+    if (scope_of(table) != SCOPE_CALL || (word & DESCRIPTOR_COUNTED) != 0 ||
+        !touch_is_own_process())
+        return;
+    if (lock_enter(table->lock, table->settings.timeout, false) == 0)
+        descriptor_change(descriptor, 0, DESCRIPTOR_COUNTED);
+}
+
+struct own_move {
+    int from, to;
+};
+
+static bool follow_move(struct lock *lock, void *context)
+{
+    const struct own_move *move = context;
+    int from = move->from;
+    if (atomic_compare_exchange_strong(&lock->descriptor, &from, move->to))
+        return false;
+    from = move->from;
+    if (atomic_compare_exchange_strong(&lock->borrowed, &from, move->to))
+        return false;
+    if (lock->registry.descriptor == move->from)
+        lock->registry.descriptor = move->to;
+    return true;
+}
+
+void touch_move_own(int descriptor)
+{
+    int flags = kernel_fcntl(descriptor, F_GETFD, 0);
+    int copy = kernel_fcntl(descriptor, (flags & FD_CLOEXEC) != 0 ? F_DUPFD_CLOEXEC : F_DUPFD,
+                            descriptor + 1);
+    if (copy < 0)
+        return;
+    own_record(copy);
+    own_forget(descriptor);
+    struct own_move move = {descriptor, copy};
+    lock_each(follow_move, &move);
+    command_moved(descriptor, copy);
+}
+
+/* --- mappings --- */
+
+void touch_mapped(void *address, size_t size, uint32_t word)
+{
+    struct table *table = tables_get(descriptor_table(word));
+    if (scope_of(table) < SCOPE_SESSION || !touch_is_own_process())
+        return;
+    if (lock_enter(table->lock, table->settings.timeout, false) != 0)
+        return;
+    mappings_add(address, size, table->index);
+}
+
+static void leave_table(unsigned index)
+{
+    lock_leave(tables_get(index)->lock);
+}
+
+void touch_unmapped(void *address, size_t size)
+{
+    mappings_remove(address, size, leave_table);
+}
+
+void touch_remapped(void *old_address, size_t old_size, void *address, size_t size)
+{
+    mappings_move(old_address, old_size, address, size);
+}
+
+/* --- processes --- */
+
+static bool forget_in_child(struct lock *lock, void *context)
+{
+    (void)context;
+    lock_forked(lock);
+    return true;
+}
+
+void touch_forked(void)
+{
+    lock_each(forget_in_child, NULL);
+    mappings_forget();
+    for (int at = descriptor_next(0); at >= 0; at = descriptor_next(at + 1))
+        descriptor_change(at, DESCRIPTOR_COUNTED, 0);
+}
+
+static bool leave_command(struct lock *lock, void *context)
+{
+    (void)context;
+    if (lock->entry != NULL)
+        lock_leave_command(lock);
+    return true;
+}
+
+void touch_left_command(void)
+{
+    if (!touch_is_own_process()) {
+        command_close_copies(); /* a vfork child: the parent's memory stays as it is */
+        return;
+    }
+    lock_each(leave_command, NULL);
+    command_leave();
+}
+
+static bool end_in_order(struct lock *lock, void *context)
+{
+    (void)context;
+    lock_process_ends(lock);
+    return true;
+}
+
+void touch_process_ends(void)
+{
+    lock_each(end_in_order, NULL);
+}

@@ -1,0 +1,131 @@
+/*
+ * Touches: what an interposed call does to a table, and what the table's scope makes of it. This is
+ * where the scopes are; the calls themselves only say what they are about.
+ *
+ * Every entry point has the same shape:
+ *
+ *     struct touch touch;
+ *     if (!touch_path(&touch, directory, path, follow, TOUCH_CHANGE))
+ *         return REAL(unlink)(path);            nobody's: as cheap as can be
+ *     int result = touch.error ? -1 : REAL(unlink)(path);
+ *     touch_end(&touch);                        errno is the call's, or the refusal's
+ *     return result;
+ */
+#ifndef LOCKSHIM_TOUCH_H
+#define LOCKSHIM_TOUCH_H
+
+#include "shim/descriptors.h"
+#include "shim/start.h"
+#include "shim/tables.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum touch_kind {
+    TOUCH_ASK,    /* stat, access, readlink: no touch under `session` and `call` */
+    TOUCH_READ,   /* opens or lists */
+    TOUCH_CHANGE, /* may change content or names */
+    TOUCH_REPLACE /* changes, and takes a whole earlier content away (truncate, remove, rename over) */
+};
+
+enum { TOUCH_TABLES = 2 };
+
+struct touch {
+    int error; /* 0, or the errno that the call is to fail with */
+    int count; /* tables that are touched: two for a rename between two of them */
+    struct table *tables[TOUCH_TABLES];
+    bool entered[TOUCH_TABLES];
+    uint64_t key; /* of the object; for two paths: of the second */
+    int cancel_state;
+};
+
+/* Are there any tables? The first question of every call that takes a path. */
+static inline bool touch_guarding(void)
+{
+    return __builtin_expect(
+        atomic_load_explicit(&guard_state, memory_order_relaxed) != GUARD_IDLE, 0);
+}
+
+/*
+ * Begins a touch of the object at a path. False: it is nobody's. True: the touch has begun (error 0)
+ * or was refused; either way touch_end() is due.
+ */
+bool touch_path(struct touch *touch, int directory, const char *path, bool follow,
+                enum touch_kind kind);
+
+/* The same for two paths at once (rename, link): a touch if either is a table's. */
+bool touch_two_paths(struct touch *touch, int directory, const char *path, enum touch_kind kind,
+                     int other_directory, const char *other_path, enum touch_kind other_kind);
+
+/* Begins a touch through a descriptor whose word is not 0. False: it is no touch under its scope. */
+bool touch_descriptor(struct touch *touch, int descriptor, uint32_t word, enum touch_kind kind);
+
+/* Begins a touch of a place that was found already. */
+bool touch_place(struct touch *touch, const struct place *place, enum touch_kind kind);
+
+/*
+ * The same for a call on a path that the caller has found a place for; TOUCH_REPLACE needs the path
+ * to see whether an update would be lost.
+ */
+bool touch_found(struct touch *touch, const struct place *place, int directory, const char *path,
+                 bool follow, enum touch_kind kind);
+
+/* The touched object has been put in place of another, or removed, by this call. */
+void touch_replaced(struct touch *touch, int directory, const char *path);
+void touch_removed(struct touch *touch);
+
+/* Would changing the size of this open file undo somebody else's change? Then the touch is refused. */
+void touch_check_descriptor(struct touch *touch, int descriptor);
+
+/* One table more in the same touch. */
+void touch_also(struct touch *touch, const struct place *place, enum touch_kind kind);
+
+/* Ends it. Sets errno when the touch was refused, and keeps it otherwise. */
+void touch_end(struct touch *touch);
+
+/*
+ * The call has opened `descriptor` on the touched object: under `session` the lock is held until it
+ * is closed. To be called before touch_end(). `hold` holds it under `call` too (a FILE is written
+ * when nobody sees it). False: the descriptor can't be kept track of; the caller closes it and fails
+ * with EMFILE.
+ */
+bool touch_opened(struct touch *touch, int descriptor, int flags, bool hold);
+
+/* A descriptor with this word is closed, or about to be overwritten: call before the real close … */
+uint32_t touch_before_close(int descriptor);
+/* … and this after it, with what the former returned. */
+void touch_after_close(uint32_t word);
+
+/* `copy` is now another descriptor on what `descriptor` is open on. */
+void touch_duplicated(int descriptor, int copy);
+
+/* A descriptor came from elsewhere (another process, a parent): is it a table's? */
+void touch_received(int descriptor);
+
+/*
+ * A descriptor that can be written without being seen (by a stream) holds the lock from now on,
+ * under `call` as well.
+ */
+void touch_hold(int descriptor, uint32_t word);
+
+/* The program wants this number, where one of the shim's own stands: moves that out of the way. */
+void touch_move_own(int descriptor);
+
+/* A mapping of a table's file holds the lock as a descriptor does, until it is gone. */
+void touch_mapped(void *address, size_t size, uint32_t word);
+void touch_unmapped(void *address, size_t size);
+void touch_remapped(void *old_address, size_t old_size, void *address, size_t size);
+
+/* Forked: what is open belongs to the parent's session. */
+void touch_forked(void);
+
+/* The program left its command. */
+void touch_left_command(void);
+
+/* The process ends by itself, through exit or _exit. */
+void touch_process_ends(void);
+
+/* Is this the process that the memory says it is, not a vfork child in its parent's memory? */
+bool touch_is_own_process(void);
+
+#endif
