@@ -59,7 +59,8 @@ static void append(char *text, const char *entry)
     memcpy(text + length, entry, strlen(entry) + 1);
 }
 
-static char *preload_variable(const char *shim, char *const *before)
+/* What was preloaded before, and the shim if it is `wanted`; NULL: nothing. */
+static char *preload_variable(const char *shim, bool wanted, char *const *before)
 {
     char *old = copy_text(find_variable(before, PRELOAD));
     size_t size = sizeof PRELOAD + strlen(old) + strlen(shim) + 2;
@@ -73,12 +74,16 @@ static char *preload_variable(const char *shim, char *const *before)
     for (char *entry; (entry = strsep(&left, " :")) != NULL;)
         if (*entry != '\0' && !is_shim(entry, shim))
             append(must_be_first(entry) ? first : rest, entry);
-    append(first, shim);
+    if (wanted)
+        append(first, shim);
     if (rest[1] != '\0')
         append(first, rest + 1);
     free(rest);
     free(old);
-    return first;
+    if (first[sizeof PRELOAD - 1] != '\0')
+        return first;
+    free(first);
+    return NULL;
 }
 
 /* One line a table. NULL after a complaint. */
@@ -106,23 +111,24 @@ static char *tables_variable(const struct settings *settings)
     return text;
 }
 
-char **guard_variables(const struct settings *settings, const char *shim, bool eager,
+char **guard_variables(const struct settings *settings, const struct guard *guard,
                        char *const *before)
 {
     char **variables = calloc(5, sizeof *variables);
     if (variables == NULL)
         err(STATUS_FAILED, NULL);
     size_t count = 0;
-    variables[count++] = preload_variable(shim, before);
     variables[count] = tables_variable(settings);
     if (variables[count++] == NULL) {
-        free(variables[0]);
         free(variables);
         return NULL;
     }
+    char *preload = preload_variable(guard->shim, guard->loadable, before);
+    if (preload != NULL)
+        variables[count++] = preload;
     /* libuv would use io_uring, which no preload can see. */
     variables[count++] = copy_text("UV_USE_IO_URING=0");
-    if (eager)
+    if (guard->eager)
         variables[count++] = copy_text("LOCKSHIM_EAGER=1");
     return variables;
 }

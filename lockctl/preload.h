@@ -12,11 +12,17 @@
 /* The shim's absolute path; NULL after a complaint. `wanted`: --shim, or NULL. */
 char *shim_find(const char *wanted);
 
+struct guard {
+    const char *shim;
+    bool loadable; /* into the program that is started: with another libc it would not even start */
+    bool eager;
+};
+
 /*
  * The variables that make a program guarded, NULL-terminated ("NAME=value"); NULL after a
  * complaint. `before` is the environment whose LD_PRELOAD goes on.
  */
-char **guard_variables(const struct settings *settings, const char *shim, bool eager,
+char **guard_variables(const struct settings *settings, const struct guard *guard,
                        char *const *before);
 
 /* `before` without what an earlier guard left, and with the variables of this one. */

@@ -170,7 +170,10 @@ static int start(struct run *run, const char *shim)
     if (is_out_of_reach(run) && other != NULL)
         return refuse_program(run, other);
     const struct settings *settings = &run->tables.settings;
-    char **variables = guard_variables(settings, shim, run->tables.eager && other != NULL, environ);
+    struct guard guard = {.shim = shim,
+                          .loadable = run->program.reach != PROGRAM_OTHER_LIBC,
+                          .eager = run->tables.eager && other != NULL};
+    char **variables = guard_variables(settings, &guard, environ);
     if (variables == NULL)
         return STATUS_SETTINGS;
     run->environment = guard_environment(variables, environ);
