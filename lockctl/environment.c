@@ -79,7 +79,6 @@ static char *preload_variable(const char *shim, bool wanted, char *const *before
     if (rest[1] != '\0')
         append(first, rest + 1);
     free(rest);
-    free(old);
     if (first[sizeof PRELOAD - 1] != '\0')
         return first;
     free(first);
@@ -114,15 +113,11 @@ static char *tables_variable(const struct settings *settings)
 char **guard_variables(const struct settings *settings, const struct guard *guard,
                        char *const *before)
 {
-    char **variables = calloc(5, sizeof *variables);
-    if (variables == NULL)
-        err(STATUS_FAILED, NULL);
+    static char *variables[5];
     size_t count = 0;
     variables[count] = tables_variable(settings);
-    if (variables[count++] == NULL) {
-        free(variables);
+    if (variables[count++] == NULL)
         return NULL;
-    }
     char *preload = preload_variable(guard->shim, guard->loadable, before);
     if (preload != NULL)
         variables[count++] = preload;

@@ -43,6 +43,8 @@ int status_of_error(int error);
 
 /* Room for one more element behind `count`; ends the program when there is none. */
 void *grow(void *array, size_t count, size_t size);
+
+/* A copy that stays until the program ends; not to be freed. */
 char *copy_text(const char *text);
 
 #endif

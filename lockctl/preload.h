@@ -20,7 +20,7 @@ struct guard {
 
 /*
  * The variables that make a program guarded, NULL-terminated ("NAME=value"); NULL after a
- * complaint. `before` is the environment whose LD_PRELOAD goes on.
+ * complaint. `before` is the environment whose LD_PRELOAD goes on. To be called once.
  */
 char **guard_variables(const struct settings *settings, const struct guard *guard,
                        char *const *before);

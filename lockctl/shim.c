@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -144,6 +143,5 @@ char *shim_find(const char *wanted)
                  ? ""
                  : "could not be read: ",
              wrong);
-    free(path);
     return NULL;
 }

@@ -232,8 +232,6 @@ int tables_collect(struct tables *tables, const struct source *source)
     int status = add_wanted(tables, source, paths);
     if (status == STATUS_DONE && source->outer != NULL)
         status = add_outer(&tables->settings, source->outer);
-    for (size_t i = 0; i < source->config->count; i++)
-        free(paths[i]);
     free(paths);
     return status;
 }
