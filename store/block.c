@@ -361,15 +361,16 @@ bool block_encode(enum tablestore_type type, const struct tablestore_value *valu
 {
     char name[VISIBLE_SIZE];
     if (value->null)
-        return encode_null(&type_table[type], to) || fail_memory(error);
+        return encode_null(&type_table[type], to) || memory_failure(error);
     if (value->type != type)
-        return fail(error, TABLESTORE_TYPE, NULL, -1, "field %s takes %s, not %s",
-                    visible(field, name), tablestore_type_name(type),
-                    tablestore_type_name(value->type));
+        return failure(error, TABLESTORE_TYPE, NULL, -1, "field %s takes %s, not %s",
+                       visible(field, name), tablestore_type_name(type),
+                       tablestore_type_name(value->type));
     const char *wrong = value_out_of_range(type, value);
     if (wrong != NULL)
-        return fail(error, TABLESTORE_RANGE, NULL, -1, "field %s: %s", visible(field, name), wrong);
-    return type_table[type].encode(value, to) || fail_memory(error);
+        return failure(error, TABLESTORE_RANGE, NULL, -1, "field %s: %s", visible(field, name),
+                       wrong);
+    return type_table[type].encode(value, to) || memory_failure(error);
 }
 
 const char *block_decode(enum tablestore_type type, struct block block,

@@ -60,7 +60,7 @@ static bool delete_places(tablestore *table, struct place *const *places, size_t
     int64_t lowest_slot = INT64_MAX;
     bool done = sizes != NULL;
     for (size_t i = 0; done && i < count; i++) {
-        done = append_row_number(&text, places[i]->row) || fail_memory(error);
+        done = append_row_number(&text, places[i]->row) || memory_failure(error);
         if (places[i]->slot < lowest_slot)
             lowest_slot = places[i]->slot;
     }
@@ -89,7 +89,7 @@ bool tablestore_delete(tablestore *table, const int64_t *ids, size_t count,
         return true;
     int64_t *sorted = calloc(count, sizeof *sorted);
     struct place **places = calloc(count, sizeof *places);
-    bool done = (sorted != NULL && places != NULL) || fail_memory(error);
+    bool done = (sorted != NULL && places != NULL) || memory_failure(error);
     size_t unique = 0;
     if (done) {
         memcpy(sorted, ids, count * sizeof *sorted);
@@ -135,11 +135,11 @@ static bool encode_assignments(struct update *update,
             return false;
         const struct tablestore_field *definition = &schema->fields[field];
         if (field < FIRST_USER_FIELD)
-            return fail(error, TABLESTORE_ARGUMENT, NULL, -1, "%s is not to be assigned",
-                        definition->name);
+            return failure(error, TABLESTORE_ARGUMENT, NULL, -1, "%s is not to be assigned",
+                           definition->name);
         if (update->blocks[field].length > 0)
-            return fail(error, TABLESTORE_ARGUMENT, NULL, -1, "field %s is assigned twice",
-                        definition->name);
+            return failure(error, TABLESTORE_ARGUMENT, NULL, -1, "field %s is assigned twice",
+                           definition->name);
         if (!block_encode(definition->type, &assignments[i].value, &update->blocks[field],
                           definition->name, error))
             return false;
@@ -161,16 +161,17 @@ static bool raise_version(struct update *update, int64_t expected, struct tables
         return false;
     int64_t version = int_block_read(block);
     if (block[0] != FLAG_VALUE || version < 0)
-        return fail(error, TABLESTORE_DAMAGED, "__version__", offset, "not a version");
+        return failure(error, TABLESTORE_DAMAGED, "__version__", offset, "not a version");
     if (expected != TABLESTORE_ANY_VERSION && expected != version)
-        return fail(error, TABLESTORE_CONFLICT, NULL, -1,
-                    "record %lld has changed since it was read: it has version %lld, not %lld",
-                    (long long)update->place->id, (long long)version, (long long)expected);
+        return failure(error, TABLESTORE_CONFLICT, NULL, -1,
+                       "record %lld has changed since it was read: it has version %lld, not %lld",
+                       (long long)update->place->id, (long long)version, (long long)expected);
     if (version >= INT_BLOCK_MAXIMUM)
-        return fail(error, TABLESTORE_RANGE, NULL, -1, "record %lld was changed too often",
-                    (long long)update->place->id);
+        return failure(error, TABLESTORE_RANGE, NULL, -1, "record %lld was changed too often",
+                       (long long)update->place->id);
     int_block_write(block, version + 1);
-    return bytes_append(&update->blocks[FIELD_VERSION], block, sizeof block) || fail_memory(error);
+    return bytes_append(&update->blocks[FIELD_VERSION], block, sizeof block) ||
+           memory_failure(error);
 }
 
 /* The version first: who has read the old one must not believe that nothing has changed. */
@@ -190,16 +191,16 @@ static bool make_slot(struct update *update, const struct sizes *sizes, struct b
                       struct tablestore_error *error)
 {
     if (!bytes_append(line, "-", 1))
-        return fail_memory(error);
+        return memory_failure(error);
     for (size_t i = 0; i < update->table->schema.count; i++) {
         unsigned char offset[4];
         int64_t end = sizes->fields[i] + (int64_t)update->blocks[i].length;
         if (end > FILE_SIZE_LIMIT)
-            return fail(error, TABLESTORE_RANGE, table_field_name(update->table, i),
-                        sizes->fields[i], "the file would be larger than 2 GiB");
+            return failure(error, TABLESTORE_RANGE, table_field_name(update->table, i),
+                           sizes->fields[i], "the file would be larger than 2 GiB");
         int32_write(offset, (int32_t)sizes->fields[i]);
         if (!bytes_append(line, offset, sizeof offset))
-            return fail_memory(error);
+            return memory_failure(error);
     }
     return true;
 }
@@ -213,7 +214,7 @@ static bool write_row(struct update *update, const struct sizes *sizes, const st
     struct bytes dead_row = {0};
     if (!append_row_number(&dead_row, update->place->row)) {
         bytes_free(&dead_row);
-        return fail_memory(error);
+        return memory_failure(error);
     }
     bool done = rows_append(table, sizes, update->blocks, &dead_row, error);
     if (done && !file_write(table->slots, FILE_SLOTS, line->data, line->length,
@@ -252,7 +253,7 @@ bool tablestore_update(tablestore *table, int64_t id, int64_t version,
     struct update update = {.table = table,
                             .blocks = calloc(table->schema.count, sizeof *update.blocks)};
     if (update.blocks == NULL)
-        return fail_memory(error);
+        return memory_failure(error);
     bool done = encode_assignments(&update, assignments, count, error) &&
                 (update.place = place_find(table, id, error)) != NULL &&
                 raise_version(&update, version, error) &&

@@ -145,13 +145,13 @@ static bool bind_expression(struct bound_condition *bound, const tablestore_cond
     char reason[128], shown[VISIBLE_SIZE];
     const char *expression = (const char *)condition->text.data;
     if (bound->type != TABLESTORE_STR && bound->type != TABLESTORE_UNICODE)
-        return fail(error, TABLESTORE_TYPE, NULL, -1,
-                    "field %s is not a text that an expression could match", condition->field);
+        return failure(error, TABLESTORE_TYPE, NULL, -1,
+                       "field %s is not a text that an expression could match", condition->field);
     int code = regcomp(&bound->expression, expression, REG_EXTENDED | REG_NOSUB);
     if (code != 0) {
         regerror(code, &bound->expression, reason, sizeof reason);
-        return fail(error, TABLESTORE_ARGUMENT, NULL, -1, "not a regular expression: %s: %s",
-                    visible(expression, shown), reason);
+        return failure(error, TABLESTORE_ARGUMENT, NULL, -1, "not a regular expression: %s: %s",
+                       visible(expression, shown), reason);
     }
     bound->has_expression = true;
     return true;
@@ -183,7 +183,7 @@ struct bound_condition *condition_bind(const tablestore_condition *condition,
 {
     struct bound_condition *bound = calloc(1, sizeof *bound);
     if (bound == NULL) {
-        fail_memory(error);
+        record_memory_failure(error);
         return NULL;
     }
     if (bind_into(bound, condition, schema, error))

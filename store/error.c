@@ -45,11 +45,11 @@ static void describe(struct tablestore_error *error, const char *file, const cha
     strlcat(error->message, text, sizeof error->message);
 }
 
-bool fail(struct tablestore_error *error, enum tablestore_status status, const char *file,
-          int64_t offset, const char *format, ...)
+void record_failure(struct tablestore_error *error, enum tablestore_status status, const char *file,
+                    int64_t offset, const char *format, ...)
 {
     if (error == NULL)
-        return false;
+        return;
     char text[768];
     va_list arguments;
     va_start(arguments, format);
@@ -59,24 +59,22 @@ bool fail(struct tablestore_error *error, enum tablestore_status status, const c
     error->system_error = 0;
     error->offset = offset;
     describe(error, file, text);
-    return false;
 }
 
-bool fail_system(struct tablestore_error *error, const char *file, const char *what)
+void record_system_failure(struct tablestore_error *error, const char *file, const char *what)
 {
     int system_error = errno;
     if (error == NULL)
-        return false;
+        return;
     char reason[128];
-    fail(error, TABLESTORE_SYSTEM, file, -1, "%s: %s", what,
-         strerror_r(system_error, reason, sizeof reason));
+    record_failure(error, TABLESTORE_SYSTEM, file, -1, "%s: %s", what,
+                   strerror_r(system_error, reason, sizeof reason));
     error->system_error = system_error;
     errno = system_error;
-    return false;
 }
 
-bool fail_memory(struct tablestore_error *error)
+void record_memory_failure(struct tablestore_error *error)
 {
     errno = ENOMEM;
-    return fail_system(error, NULL, "no memory");
+    record_system_failure(error, NULL, "no memory");
 }

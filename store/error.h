@@ -4,16 +4,17 @@
 
 #include "store/tablestore.h"
 
-/* Fills in *error (which may be NULL) and returns false. The message becomes "FILE: byte OFFSET: …"
- * when there is a file; offset -1 stands for none. */
-bool fail(struct tablestore_error *error, enum tablestore_status status, const char *file,
-          int64_t offset, const char *format, ...) __attribute__((format(printf, 5, 6)));
+/* Each of these fills in *error, which may be NULL, and is false. The message becomes "FILE: byte
+ * OFFSET: ..." when there is a file; offset -1 stands for none. */
+#define failure(...) (record_failure(__VA_ARGS__), false)
+/* For a refused system call: adds what errno says. */
+#define system_failure(error, file, what) (record_system_failure(error, file, what), false)
+#define memory_failure(error) (record_memory_failure(error), false)
 
-/* The same for a refused system call: adds what errno says. */
-bool fail_system(struct tablestore_error *error, const char *file, const char *what);
-
-/* Memory ran out. */
-bool fail_memory(struct tablestore_error *error);
+void record_failure(struct tablestore_error *error, enum tablestore_status status, const char *file,
+                    int64_t offset, const char *format, ...) __attribute__((format(printf, 5, 6)));
+void record_system_failure(struct tablestore_error *error, const char *file, const char *what);
+void record_memory_failure(struct tablestore_error *error);
 
 /* The text as it may be printed, cut to what fits; returns buffer. */
 #define VISIBLE_SIZE 200

@@ -17,8 +17,8 @@ struct reader {
 static tablestore_condition *complain(struct reader *reader, const char *what)
 {
     if (!reader->failed)
-        fail(reader->error, TABLESTORE_ARGUMENT, NULL, -1, "condition, character %zu: %s",
-             (size_t)(reader->at - reader->text) + 1, what);
+        record_failure(reader->error, TABLESTORE_ARGUMENT, NULL, -1, "condition, character %zu: %s",
+                       (size_t)(reader->at - reader->text) + 1, what);
     reader->failed = true;
     return NULL;
 }
@@ -199,6 +199,7 @@ tablestore_condition *tablestore_condition_parse(const char *text, struct tables
         return complain(&reader, "expected and, or, or the end");
     }
     if (condition == NULL && !reader.failed)
-        fail_memory(error);
+        record_memory_failure(error);
+    // cppcheck-suppress returnDanglingLifetime ; the condition keeps nothing of the reader
     return condition;
 }

@@ -11,18 +11,18 @@ int file_open(int directory, const char *name, int flags, struct tablestore_erro
     int file = openat(directory, name, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
     if (file < 0) {
         if (errno == ENOENT)
-            fail(error, TABLESTORE_DAMAGED, name, -1, "the file is missing");
+            record_failure(error, TABLESTORE_DAMAGED, name, -1, "the file is missing");
         else if (errno == ELOOP)
-            fail(error, TABLESTORE_DAMAGED, name, -1, "a symbolic link, not a file");
+            record_failure(error, TABLESTORE_DAMAGED, name, -1, "a symbolic link, not a file");
         else
-            fail_system(error, name, "cannot open");
+            record_system_failure(error, name, "cannot open");
         return -1;
     }
     struct stat status;
     if (fstat(file, &status) != 0)
-        fail_system(error, name, "cannot stat");
+        record_system_failure(error, name, "cannot stat");
     else if (!S_ISREG(status.st_mode))
-        fail(error, TABLESTORE_DAMAGED, name, -1, "not a regular file");
+        record_failure(error, TABLESTORE_DAMAGED, name, -1, "not a regular file");
     else
         return file;
     close(file);
@@ -33,11 +33,12 @@ int64_t file_size(int file, const char *name, struct tablestore_error *error)
 {
     struct stat status;
     if (fstat(file, &status) != 0) {
-        fail_system(error, name, "cannot stat");
+        record_system_failure(error, name, "cannot stat");
         return -1;
     }
     if (status.st_size > FILE_SIZE_LIMIT) {
-        fail(error, TABLESTORE_DAMAGED, name, FILE_SIZE_LIMIT, "the file is larger than 2 GiB");
+        record_failure(error, TABLESTORE_DAMAGED, name, FILE_SIZE_LIMIT,
+                       "the file is larger than 2 GiB");
         return -1;
     }
     return status.st_size;
@@ -53,7 +54,7 @@ ssize_t file_read_some(int file, const char *name, void *to, size_t length, int6
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0) {
-            fail_system(error, name, "cannot read");
+            record_system_failure(error, name, "cannot read");
             return -1;
         }
         if (got == 0)
@@ -70,7 +71,7 @@ bool file_read(int file, const char *name, void *to, size_t length, int64_t offs
     if (got < 0)
         return false;
     return (size_t)got == length ||
-           fail(error, TABLESTORE_DAMAGED, name, offset + got, "the file ends too early");
+           failure(error, TABLESTORE_DAMAGED, name, offset + got, "the file ends too early");
 }
 
 bool file_read_whole(int file, const char *name, struct bytes *to, struct tablestore_error *error)
@@ -79,7 +80,7 @@ bool file_read_whole(int file, const char *name, struct bytes *to, struct tables
     if (size < 0)
         return false;
     if (!bytes_reserve(to, (size_t)size + 1)) /* so that there is data even of nothing */
-        return fail_memory(error);
+        return memory_failure(error);
     ssize_t got = file_read_some(file, name, to->data + to->length, (size_t)size, 0, error);
     if (got < 0)
         return false;
@@ -97,7 +98,7 @@ bool file_write(int file, const char *name, const void *from, size_t length, int
         if (put < 0 && errno == EINTR)
             continue;
         if (put < 0)
-            return fail_system(error, name, "cannot write");
+            return system_failure(error, name, "cannot write");
         done += (size_t)put;
     }
     return true;
@@ -121,7 +122,7 @@ bool file_store(int directory, const char *name, const struct bytes *from, bool 
         return false;
     bool done = file_write(file, name, from->data, from->length, 0, error);
     if (close(file) != 0 && done)
-        done = fail_system(error, name, "cannot write");
+        done = system_failure(error, name, "cannot write");
     return done;
 }
 

@@ -6,28 +6,34 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+static bool add_start(struct image_field *field, size_t *capacity, size_t start)
+{
+    if ((size_t)field->rows == *capacity) {
+        *capacity = 2 * *capacity + 1024;
+        uint32_t *starts = realloc(field->starts, *capacity * sizeof *starts);
+        if (starts == NULL)
+            return false;
+        field->starts = starts;
+    }
+    field->starts[field->rows++] = (uint32_t)start;
+    return true;
+}
+
 /* Finds the start of each line; a last one without newline is no row. */
 static bool index_lines(struct image_field *field)
 {
     const unsigned char *data = field->bytes.data;
-    size_t capacity = field->bytes.length / 8 + 16, position = 0;
-    field->starts = malloc(capacity * sizeof *field->starts);
-    while (field->starts != NULL && position < field->bytes.length) {
+    size_t capacity = 0, position = 0;
+    while (position < field->bytes.length) {
         const unsigned char *newline =
             memchr(data + position, '\n', field->bytes.length - position);
         if (newline == NULL)
             break;
-        if ((size_t)field->rows == capacity) {
-            capacity *= 2;
-            uint32_t *starts = realloc(field->starts, capacity * sizeof *starts);
-            if (starts == NULL)
-                return false;
-            field->starts = starts;
-        }
-        field->starts[field->rows++] = (uint32_t)position;
+        if (!add_start(field, &capacity, position))
+            return false;
         position = (size_t)(newline - data) + 1;
     }
-    return field->starts != NULL;
+    return true;
 }
 
 static bool index_rows(struct image_field *field, const struct type *type)
@@ -47,7 +53,7 @@ static bool load_schema(struct image *image, struct tablestore_error *error)
     if (!done)
         return false;
     image->fields = calloc(image->schema.count, sizeof *image->fields);
-    return image->fields != NULL || fail_memory(error);
+    return image->fields != NULL || memory_failure(error);
 }
 
 static bool load_defaults(struct image *image, struct tablestore_error *error)
@@ -65,7 +71,7 @@ static bool load_field(struct image *image, size_t i, struct tablestore_error *e
     field->missing =
         !file_load(image->directory, image->schema.fields[i].name, &field->bytes, error);
     bool indexed = index_rows(field, schema_type(&image->schema, i));
-    return !field->missing && (indexed || fail_memory(error));
+    return !field->missing && (indexed || memory_failure(error));
 }
 
 /* All but the schema; trouble decides about each file. */
@@ -115,7 +121,7 @@ bool image_load_whole(struct image *image, int directory, struct tablestore_erro
 {
     *image = (struct image){.directory = dup(directory)};
     if (image->directory < 0)
-        return fail_system(error, NULL, "cannot open");
+        return system_failure(error, NULL, "cannot open");
     return load_schema(image, error) && load_files(image, give_up, error);
 }
 
@@ -135,10 +141,16 @@ void image_free(struct image *image)
     *image = (struct image){.directory = -1};
 }
 
+/* Whether the rows of the file are found by their starts. */
+static bool is_indexed(const struct image *image, size_t field)
+{
+    return schema_type(&image->schema, field)->is_line;
+}
+
 int64_t image_row_start(const struct image *image, size_t field, int64_t row)
 {
     const struct image_field *file = &image->fields[field];
-    if (file->starts != NULL)
+    if (is_indexed(image, field))
         return file->starts[row];
     return row * (int64_t)schema_type(&image->schema, field)->block_length;
 }
@@ -148,7 +160,7 @@ struct block image_block(const struct image *image, size_t field, int64_t row)
     const struct image_field *file = &image->fields[field];
     int64_t start = image_row_start(image, field, row);
     const unsigned char *bytes = file->bytes.data + start;
-    if (file->starts == NULL)
+    if (!is_indexed(image, field))
         return (struct block){bytes, schema_type(&image->schema, field)->block_length};
     size_t end = row + 1 < file->rows ? file->starts[row + 1] : 0;
     if (end == 0) {
@@ -164,7 +176,7 @@ int64_t image_row_at(const struct image *image, size_t field, int64_t offset)
     int64_t length = (int64_t)schema_type(&image->schema, field)->block_length;
     if (offset < 0)
         return -1;
-    if (file->starts == NULL)
+    if (!is_indexed(image, field))
         return offset % length == 0 && offset / length < file->rows ? offset / length : -1;
     int64_t low = 0, high = file->rows;
     while (low < high) {

@@ -44,8 +44,8 @@ bool reference_check(const struct tablestore_field *field, const struct tablesto
     struct place *place = other == NULL ? NULL : place_find(other, value->integer, &inner);
     if (place == NULL) {
         char shown[VISIBLE_SIZE];
-        fail(error, inner.status, NULL, -1, "field %s refers to %s: %s", field->name,
-             visible(field->base, shown), inner.message);
+        record_failure(error, inner.status, NULL, -1, "field %s refers to %s: %s", field->name,
+                       visible(field->base, shown), inner.message);
     }
     tablestore_close(other);
     free(place);
@@ -57,11 +57,12 @@ bool reference_check(const struct tablestore_field *field, const struct tablesto
 struct insertion {
     tablestore *table;
     struct sizes *sizes;
-    struct bytes *columns; /* a run of blocks for each field */
-    struct bytes lines;    /* of __pos__, a slot after the other */
-    struct bytes ids;      /* blocks of _id_pos */
-    int64_t *slots;        /* in the order of the records */
-    size_t reused;         /* so many of them were dead */
+    struct bytes *columns;               /* a run of blocks for each field */
+    struct bytes lines;                  /* of __pos__, a slot after the other */
+    struct bytes ids;                    /* blocks of _id_pos */
+    int64_t *slots;                      /* in the order of the records */
+    size_t reused;                       /* so many of them were dead */
+    struct tablestore_value id, version; /* of the record at hand */
 };
 
 static void insertion_free(struct insertion *insertion)
@@ -86,11 +87,11 @@ static bool resolve(const struct schema *schema, const struct tablestore_row *ro
         if (!schema_require(schema, assignment->field, &field, error))
             return false;
         if (field < FIRST_USER_FIELD)
-            return fail(error, TABLESTORE_ARGUMENT, NULL, -1, "%s is not to be assigned",
-                        assignment->field);
+            return failure(error, TABLESTORE_ARGUMENT, NULL, -1, "%s is not to be assigned",
+                           assignment->field);
         if (values[field] != NULL)
-            return fail(error, TABLESTORE_ARGUMENT, NULL, -1, "field %s is assigned twice",
-                        assignment->field);
+            return failure(error, TABLESTORE_ARGUMENT, NULL, -1, "field %s is assigned twice",
+                           assignment->field);
         if (schema->fields[field].type == TABLESTORE_REFERENCE &&
             assignment->value.type == TABLESTORE_REFERENCE &&
             !reference_check(&schema->fields[field], &assignment->value, error))
@@ -111,14 +112,14 @@ static bool encode_field(struct insertion *insertion, size_t field,
     unsigned char written[4];
     int32_write(written, (int32_t)offset);
     if (!bytes_append(&insertion->lines, written, sizeof written))
-        return fail_memory(error);
-    bool done = value != NULL
-                    ? block_encode(schema->fields[field].type, value, column,
-                                   schema->fields[field].name, error)
-                    : bytes_append(column, standard->data, standard->length) || fail_memory(error);
+        return memory_failure(error);
+    bool done = value != NULL ? block_encode(schema->fields[field].type, value, column,
+                                             schema->fields[field].name, error)
+                              : bytes_append(column, standard->data, standard->length) ||
+                                    memory_failure(error);
     if (done && insertion->sizes->fields[field] + (int64_t)column->length > FILE_SIZE_LIMIT)
-        done = fail(error, TABLESTORE_RANGE, schema->fields[field].name, offset,
-                    "the file would be larger than 2 GiB");
+        done = failure(error, TABLESTORE_RANGE, schema->fields[field].name, offset,
+                       "the file would be larger than 2 GiB");
     return done;
 }
 
@@ -127,16 +128,14 @@ static bool encode_record(struct insertion *insertion, const struct tablestore_r
                           struct tablestore_error *error)
 {
     const struct schema *schema = &insertion->table->schema;
-    const struct tablestore_value first[FIRST_USER_FIELD] = {
-        [FIELD_ID] = {.type = TABLESTORE_INT, .integer = id},
-        [FIELD_VERSION] = {.type = TABLESTORE_INT},
-    };
     if (!resolve(schema, row, values, error))
         return false;
-    values[FIELD_ID] = &first[FIELD_ID];
-    values[FIELD_VERSION] = &first[FIELD_VERSION];
+    insertion->id = (struct tablestore_value){.type = TABLESTORE_INT, .integer = id};
+    insertion->version = (struct tablestore_value){.type = TABLESTORE_INT};
+    values[FIELD_ID] = &insertion->id;
+    values[FIELD_VERSION] = &insertion->version;
     if (!bytes_append(&insertion->lines, "-", 1))
-        return fail_memory(error);
+        return memory_failure(error);
     for (size_t i = 0; i < schema->count; i++)
         if (!encode_field(insertion, i, values[i], error))
             return false;
@@ -157,12 +156,12 @@ static bool choose_slots(struct insertion *insertion, size_t row_count,
             insertion->slots[i] = sizes->slot_count + (int64_t)(i - insertion->reused);
         int_block_write(block, insertion->slots[i]);
         if (!bytes_append(&insertion->ids, block, sizeof block))
-            return fail_memory(error);
+            return memory_failure(error);
     }
     int64_t end = (sizes->slot_count + (int64_t)(row_count - insertion->reused)) *
                   (int64_t)slot_length(&insertion->table->schema);
     return end <= FILE_SIZE_LIMIT ||
-           fail(error, TABLESTORE_RANGE, FILE_SLOTS, -1, "the file would be larger than 2 GiB");
+           failure(error, TABLESTORE_RANGE, FILE_SLOTS, -1, "the file would be larger than 2 GiB");
 }
 
 static bool write_slots(struct insertion *insertion, size_t row_count,
@@ -217,10 +216,10 @@ static bool prepare(struct insertion *insertion, const struct tablestore_row *ro
     insertion->slots = calloc(row_count + 1, sizeof *insertion->slots);
     const struct tablestore_value **values = calloc(schema->count, sizeof *values);
     bool done = (insertion->columns != NULL && insertion->slots != NULL && values != NULL) ||
-                fail_memory(error);
+                memory_failure(error);
     int64_t next_id = insertion->sizes->id_count;
     if (done && next_id + (int64_t)row_count > INT_BLOCK_MAXIMUM)
-        done = fail(error, TABLESTORE_RANGE, NULL, -1, "all ids have been given out");
+        done = failure(error, TABLESTORE_RANGE, NULL, -1, "all ids have been given out");
     for (size_t i = 0; done && i < row_count; i++)
         done = encode_record(insertion, &rows[i], values, next_id + (int64_t)i, error);
     free(values);

@@ -10,8 +10,8 @@ static bool count_pieces(const char *name, int64_t size, size_t length, int64_t 
 {
     *count = size / (int64_t)length;
     return size % (int64_t)length == 0 ||
-           fail(error, TABLESTORE_DAMAGED, name, size - size % (int64_t)length,
-                "the file ends in the middle of a block");
+           failure(error, TABLESTORE_DAMAGED, name, size - size % (int64_t)length,
+                   "the file ends in the middle of a block");
 }
 
 static bool ends_in_newline(int file, const char *name, int64_t size,
@@ -21,7 +21,7 @@ static bool ends_in_newline(int file, const char *name, int64_t size,
     if (size > 0 && !file_read(file, name, &last, 1, size - 1, error))
         return false;
     return last == '\n' ||
-           fail(error, TABLESTORE_DAMAGED, name, size - 1, "the file does not end in a newline");
+           failure(error, TABLESTORE_DAMAGED, name, size - 1, "the file does not end in a newline");
 }
 
 /* A field's file must have room for exactly the rows that __id__ has, as far as its size tells. */
@@ -36,11 +36,11 @@ static bool check_field(tablestore *table, size_t field, const struct sizes *siz
         if (!count_pieces(name, size, type->block_length, &found, error))
             return false;
         if (found != rows)
-            return fail(error, TABLESTORE_DAMAGED, name, size, "%lld rows, but __id__ has %lld",
-                        (long long)found, (long long)rows);
+            return failure(error, TABLESTORE_DAMAGED, name, size, "%lld rows, but __id__ has %lld",
+                           (long long)found, (long long)rows);
     } else if (size < 2 * rows || (rows == 0 && size > 0)) {
-        return fail(error, TABLESTORE_DAMAGED, name, size, "the size cannot be that of %lld rows",
-                    (long long)rows);
+        return failure(error, TABLESTORE_DAMAGED, name, size,
+                       "the size cannot be that of %lld rows", (long long)rows);
     }
     return !type->is_line || ends_in_newline(table->files[field], name, size, error);
 }
@@ -57,9 +57,9 @@ static bool check_last_row(tablestore *table, const struct sizes *sizes,
         return false;
     int64_t id = int_block_read(block);
     return (id >= 0 && id < sizes->id_count) ||
-           fail(error, TABLESTORE_DAMAGED, "__id__", offset,
-                "the last row has id %lld, but %lld ids were given out", (long long)id,
-                (long long)sizes->id_count);
+           failure(error, TABLESTORE_DAMAGED, "__id__", offset,
+                   "the last row has id %lld, but %lld ids were given out", (long long)id,
+                   (long long)sizes->id_count);
 }
 
 static bool measure_all(tablestore *table, struct sizes *sizes, struct tablestore_error *error)
@@ -79,19 +79,19 @@ static bool measure_all(tablestore *table, struct sizes *sizes, struct tablestor
 
 struct sizes *table_measure(tablestore *table, struct tablestore_error *error)
 {
-    struct sizes *sizes = malloc(sizeof *sizes + table->schema.count * sizeof *sizes->fields);
+    struct sizes *sizes = calloc(1, sizeof *sizes + table->schema.count * sizeof *sizes->fields);
     if (sizes == NULL) {
-        fail_memory(error);
+        record_memory_failure(error);
         return NULL;
     }
     bool sound = measure_all(table, sizes, error);
     for (size_t i = 0; sound && i < table->schema.count; i++)
         sound = check_field(table, i, sizes, error);
     if (sound && sizes->slot_count > sizes->id_count)
-        sound = fail(error, TABLESTORE_DAMAGED, FILE_SLOTS,
-                     sizes->id_count * (int64_t)slot_length(&table->schema),
-                     "%lld slots, but %lld ids were given out", (long long)sizes->slot_count,
-                     (long long)sizes->id_count);
+        sound = failure(error, TABLESTORE_DAMAGED, FILE_SLOTS,
+                        sizes->id_count * (int64_t)slot_length(&table->schema),
+                        "%lld slots, but %lld ids were given out", (long long)sizes->slot_count,
+                        (long long)sizes->id_count);
     sound = sound && check_last_row(table, sizes, error) &&
             ends_in_newline(table->dead_rows, FILE_DEAD_ROWS, sizes->dead_rows, error);
     if (sound)

@@ -8,8 +8,8 @@ static bool damaged_slot(tablestore *table, const struct place *place, size_t fi
                          const char *what, struct tablestore_error *error)
 {
     int64_t offset = place->slot * (int64_t)slot_length(&table->schema) + 1 + 4 * (int64_t)field;
-    return fail(error, TABLESTORE_DAMAGED, FILE_SLOTS, offset, "record %lld, field %s: %s",
-                (long long)place->id, table_field_name(table, field), what);
+    return failure(error, TABLESTORE_DAMAGED, FILE_SLOTS, offset, "record %lld, field %s: %s",
+                   (long long)place->id, table_field_name(table, field), what);
 }
 
 /* The offset of a line must be at the start of one. */
@@ -52,12 +52,12 @@ static bool find_slot(tablestore *table, struct place *place, struct tablestore_
     if (got < 0)
         return false;
     if (got != sizeof block || block[0] == FLAG_DEAD)
-        return fail(error, TABLESTORE_NOT_FOUND, NULL, -1, "there is no record %lld",
-                    (long long)place->id);
+        return failure(error, TABLESTORE_NOT_FOUND, NULL, -1, "there is no record %lld",
+                       (long long)place->id);
     place->slot = int_block_read(block);
     return (block[0] == FLAG_VALUE && place->slot >= 0) ||
-           fail(error, TABLESTORE_DAMAGED, FILE_IDS, place->id * INT_BLOCK_LENGTH,
-                "not the block of a slot");
+           failure(error, TABLESTORE_DAMAGED, FILE_IDS, place->id * INT_BLOCK_LENGTH,
+                   "not the block of a slot");
 }
 
 static bool read_slot(tablestore *table, struct place *place, struct tablestore_error *error)
@@ -66,11 +66,11 @@ static bool read_slot(tablestore *table, struct place *place, struct tablestore_
     int64_t start = place->slot * (int64_t)length;
     unsigned char *line = malloc(length);
     if (line == NULL)
-        return fail_memory(error);
+        return memory_failure(error);
     bool done = file_read(table->slots, FILE_SLOTS, line, length, start, error);
     if (done && line[0] != FLAG_VALUE)
-        done = fail(error, TABLESTORE_DAMAGED, FILE_SLOTS, start,
-                    "id %lld leads to this slot, which is not live", (long long)place->id);
+        done = failure(error, TABLESTORE_DAMAGED, FILE_SLOTS, start,
+                       "id %lld leads to this slot, which is not live", (long long)place->id);
     for (size_t i = 0; done && i < table->schema.count; i++)
         place->offsets[i] = int32_read(line + 1 + 4 * i);
     free(line);
@@ -87,19 +87,19 @@ static bool check_id(tablestore *table, struct place *place, struct tablestore_e
     if (!file_read(table->files[FIELD_ID], "__id__", block, sizeof block, offset, error))
         return false;
     if (block[0] != FLAG_VALUE)
-        return fail(error, TABLESTORE_DAMAGED, "__id__", offset,
-                    "record %lld is live, but not its row", (long long)place->id);
+        return failure(error, TABLESTORE_DAMAGED, "__id__", offset,
+                       "record %lld is live, but not its row", (long long)place->id);
     return int_block_read(block) == place->id ||
-           fail(error, TABLESTORE_DAMAGED, "__id__", offset,
-                "the slot of record %lld leads to record %lld", (long long)place->id,
-                (long long)int_block_read(block));
+           failure(error, TABLESTORE_DAMAGED, "__id__", offset,
+                   "the slot of record %lld leads to record %lld", (long long)place->id,
+                   (long long)int_block_read(block));
 }
 
 struct place *place_find(tablestore *table, int64_t id, struct tablestore_error *error)
 {
-    struct place *place = malloc(sizeof *place + table->schema.count * sizeof *place->offsets);
+    struct place *place = calloc(1, sizeof *place + table->schema.count * sizeof *place->offsets);
     if (place == NULL) {
-        fail_memory(error);
+        record_memory_failure(error);
         return NULL;
     }
     place->id = id;
@@ -120,7 +120,7 @@ static bool read_line(int file, const char *name, int64_t offset, struct bytes *
     size_t piece = 256;
     for (;;) {
         if (!bytes_reserve(to, piece))
-            return fail_memory(error);
+            return memory_failure(error);
         unsigned char *start = to->data + to->length;
         ssize_t got = file_read_some(file, name, start, piece, offset, error);
         if (got < 0)
@@ -131,8 +131,8 @@ static bool read_line(int file, const char *name, int64_t offset, struct bytes *
             return true;
         }
         if ((size_t)got < piece)
-            return fail(error, TABLESTORE_DAMAGED, name, offset + got,
-                        "the file does not end in a newline");
+            return failure(error, TABLESTORE_DAMAGED, name, offset + got,
+                           "the file does not end in a newline");
         to->length += (size_t)got;
         offset += got;
         piece *= 2;
@@ -147,7 +147,7 @@ bool place_read(tablestore *table, const struct place *place, size_t field, stru
     if (length == 0)
         return read_line(table->files[field], name, place->offsets[field], to, error);
     if (!bytes_reserve(to, length))
-        return fail_memory(error);
+        return memory_failure(error);
     if (!file_read(table->files[field], name, to->data + to->length, length, place->offsets[field],
                    error))
         return false;
@@ -167,7 +167,7 @@ struct tablestore_record *record_make(const struct schema *schema, const size_t 
     struct tablestore_record *record =
         malloc(sizeof *record + count * sizeof *record->values + room);
     if (record == NULL) {
-        fail_memory(error);
+        record_memory_failure(error);
         return NULL;
     }
     *record = (struct tablestore_record){
@@ -178,8 +178,9 @@ struct tablestore_record *record_make(const struct schema *schema, const size_t 
         const char *wrong = block_decode(field->type, blocks[i], &record->values[i], text);
         if (wrong != NULL) {
             size_t length = type_table[field->type].block_length;
-            fail(error, TABLESTORE_DAMAGED, field->name, length == 0 ? -1 : row * (int64_t)length,
-                 "row %lld: %s", (long long)row, wrong);
+            record_failure(error, TABLESTORE_DAMAGED, field->name,
+                           length == 0 ? -1 : row * (int64_t)length, "row %lld: %s", (long long)row,
+                           wrong);
             free(record);
             return NULL;
         }
@@ -234,7 +235,7 @@ struct tablestore_record *tablestore_get(tablestore *table, int64_t id,
     struct block *blocks = calloc(table->schema.count, sizeof *blocks);
     struct tablestore_record *record = NULL;
     if (fields == NULL || blocks == NULL)
-        fail_memory(error);
+        record_memory_failure(error);
     else
         record = read_record(table, place, fields, blocks, error);
     free(fields);

@@ -124,7 +124,7 @@ static bool find_candidates(struct repair *repair, struct tablestore_error *erro
     repair->claimed = calloc((size_t)rows + 1, 1);
     repair->candidates = calloc((size_t)rows + 1, sizeof *repair->candidates);
     if (repair->claimed == NULL || repair->candidates == NULL)
-        return fail_memory(error);
+        return memory_failure(error);
     for (int64_t slot = 0; slot < image_slot_count(image); slot++)
         look_at_slot(repair, slot);
     for (int64_t row = 0; row < rows; row++)
@@ -309,13 +309,13 @@ static bool rebuild(struct repair *repair, const char *new_path, struct tablesto
 {
     repair->columns = calloc(repair->image.schema.count, sizeof *repair->columns);
     if (repair->columns == NULL || !find_candidates(repair, error))
-        return fail_memory(error);
+        return memory_failure(error);
     settle_ids(repair);
     bool done = true;
     for (size_t i = 0; done && i < repair->count; i++)
         done = salvage(repair, &repair->candidates[i]);
     if (!done || !make_ids(repair))
-        return fail_memory(error);
+        return memory_failure(error);
     repair->summary->records = (int64_t)repair->count;
     return write_table(repair, new_path, error);
 }
@@ -328,12 +328,13 @@ bool tablestore_repair(const char *path, const char *new_path, tablestore_report
     *summary = (struct tablestore_repair_summary){0};
     bool done = false;
     if (!image_load(&repair.image, path, note_trouble, &repair))
-        fail(error, repair.image.directory < 0 ? TABLESTORE_NOT_FOUND : TABLESTORE_DAMAGED, path,
-             -1,
-             repair.image.directory < 0 ? "there is no such table"
-                                        : "nothing can be rebuilt without its __info__");
+        record_failure(
+            error, repair.image.directory < 0 ? TABLESTORE_NOT_FOUND : TABLESTORE_DAMAGED, path, -1,
+            repair.image.directory < 0 ? "there is no such table"
+                                       : "nothing can be rebuilt without its __info__");
     else if (repair.image.fields[FIELD_ID].missing)
-        fail(error, TABLESTORE_DAMAGED, "__id__", -1, "nothing can be rebuilt without this file");
+        record_failure(error, TABLESTORE_DAMAGED, "__id__", -1,
+                       "nothing can be rebuilt without this file");
     else
         done = rebuild(&repair, new_path, error);
     for (size_t i = 0; repair.columns != NULL && i < repair.image.schema.count; i++)

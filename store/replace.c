@@ -27,14 +27,14 @@ bool replace_add(struct replacement *replacement, const char *name, const struct
 {
     char temporary[NAME_MAX + 1];
     if (!new_name(name, strlen(name), temporary))
-        return fail(error, TABLESTORE_RANGE, name, -1, "the name is too long");
+        return failure(error, TABLESTORE_RANGE, name, -1, "the name is too long");
     struct stat status;
     if (fstatat(replacement->directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
         S_ISDIR(status.st_mode))
-        return fail(error, TABLESTORE_EXISTS, name, -1, "a directory is in the way");
+        return failure(error, TABLESTORE_EXISTS, name, -1, "a directory is in the way");
     if (!bytes_append(&replacement->names, name, strlen(name)) ||
         !bytes_append(&replacement->names, "\n", 1))
-        return fail_memory(error);
+        return memory_failure(error);
     return file_store(replacement->directory, temporary, content, true, error);
 }
 
@@ -49,12 +49,12 @@ static bool rename_listed(int directory, const struct bytes *names, struct table
         char from[NAME_MAX + 1], to[NAME_MAX + 1];
         if (length == 0 || name[0] == '.' || memchr(name, '/', length) != NULL ||
             memchr(name, '\0', length) != NULL || !new_name(name, length, from))
-            return fail(error, TABLESTORE_DAMAGED, REPLACE_LIST, (int64_t)position,
-                        "not the name of a file");
+            return failure(error, TABLESTORE_DAMAGED, REPLACE_LIST, (int64_t)position,
+                           "not the name of a file");
         memcpy(to, name, length);
         to[length] = '\0';
         if (renameat(directory, from, directory, to) != 0 && errno != ENOENT)
-            return fail_system(error, to, "cannot rename");
+            return system_failure(error, to, "cannot rename");
         position += length + 1;
     }
     return true;
@@ -66,11 +66,11 @@ bool replace_commit(struct replacement *replacement, struct tablestore_error *er
     if (!file_store(directory, LIST_NEW, &replacement->names, true, error))
         return false;
     if (renameat(directory, LIST_NEW, directory, REPLACE_LIST) != 0)
-        return fail_system(error, REPLACE_LIST, "cannot rename");
+        return system_failure(error, REPLACE_LIST, "cannot rename");
     if (!rename_listed(directory, &replacement->names, error))
         return false;
     if (unlinkat(directory, REPLACE_LIST, 0) != 0)
-        return fail_system(error, REPLACE_LIST, "cannot remove");
+        return system_failure(error, REPLACE_LIST, "cannot remove");
     return true;
 }
 
@@ -114,6 +114,6 @@ bool replace_recover(int directory, struct tablestore_error *error)
                 rename_listed(directory, &names, error);
     bytes_free(&names);
     if (done && unlinkat(directory, REPLACE_LIST, 0) != 0 && errno != ENOENT)
-        done = fail_system(error, REPLACE_LIST, "cannot remove");
+        done = system_failure(error, REPLACE_LIST, "cannot remove");
     return done;
 }

@@ -16,9 +16,9 @@ static bool damaged_slot(const struct image *image, int64_t slot, size_t field, 
                          struct tablestore_error *error)
 {
     int64_t offset = slot * (int64_t)slot_length(&image->schema) + 1 + 4 * (int64_t)field;
-    return fail(error, TABLESTORE_DAMAGED, FILE_SLOTS, offset,
-                "slot %lld, field %s: %s (verify tells more)", (long long)slot,
-                image->schema.fields[field].name, what);
+    return failure(error, TABLESTORE_DAMAGED, FILE_SLOTS, offset,
+                   "slot %lld, field %s: %s (verify tells more)", (long long)slot,
+                   image->schema.fields[field].name, what);
 }
 
 static bool check_slot(const struct image *image, int64_t slot, int64_t *row,
@@ -44,7 +44,7 @@ static int64_t *rows_of_slots(const struct image *image, struct tablestore_error
     int64_t slots = image_slot_count(image), rows = image->fields[FIELD_ID].rows;
     int64_t *found = calloc((size_t)slots + 1, sizeof *found);
     char *used = calloc((size_t)rows + 1, 1);
-    bool sound = (found != NULL && used != NULL) || fail_memory(error);
+    bool sound = (found != NULL && used != NULL) || memory_failure(error);
     for (int64_t slot = 0; sound && slot < slots; slot++) {
         sound = check_slot(image, slot, &found[slot], error);
         if (!sound || found[slot] == DEAD_SLOT)
@@ -54,9 +54,9 @@ static int64_t *rows_of_slots(const struct image *image, struct tablestore_error
     }
     for (int64_t row = 0; sound && row < rows; row++)
         if (!used[row] && image_row_is_live(image, row))
-            sound = fail(error, TABLESTORE_DAMAGED, "__id__", row * INT_BLOCK_LENGTH,
-                         "row %lld is live, but no slot leads to it (verify tells more)",
-                         (long long)row);
+            sound = failure(error, TABLESTORE_DAMAGED, "__id__", row * INT_BLOCK_LENGTH,
+                            "row %lld is live, but no slot leads to it (verify tells more)",
+                            (long long)row);
     free(used);
     if (sound)
         return found;
@@ -105,7 +105,7 @@ static bool add_schema(struct reshape *reshape, struct tablestore_error *error)
     struct bytes info = {0}, defaults = {0};
     bool done = ((schema_write_info(&reshape->schema, &info) &&
                   schema_write_defaults(&reshape->schema, &defaults)) ||
-                 fail_memory(error)) &&
+                 memory_failure(error)) &&
                 replace_add(&reshape->replacement, FILE_DEFAULTS, &defaults, error) &&
                 replace_add(&reshape->replacement, FILE_INFO, &info, error);
     bytes_free(&info);
@@ -130,7 +130,7 @@ static bool clean_field(struct reshape *reshape, size_t field, struct tablestore
     }
     done =
         done ? replace_add(&reshape->replacement, image->schema.fields[field].name, &content, error)
-             : fail_memory(error);
+             : memory_failure(error);
     bytes_free(&content);
     return done;
 }
@@ -162,8 +162,8 @@ static bool add_field_file(struct reshape *reshape, size_t position, struct tabl
     int64_t rows = image->fields[FIELD_ID].rows;
     struct bytes content = {0};
     if (rows * (int64_t)block->length > FILE_SIZE_LIMIT)
-        return fail(error, TABLESTORE_RANGE, reshape->schema.fields[position].name, -1,
-                    "the file would be larger than 2 GiB");
+        return failure(error, TABLESTORE_RANGE, reshape->schema.fields[position].name, -1,
+                       "the file would be larger than 2 GiB");
     bool done = bytes_reserve(&content, (size_t)rows * block->length);
     for (int64_t row = 0; done && row < rows; row++) {
         bytes_append(&content, block->data, block->length);
@@ -172,7 +172,7 @@ static bool add_field_file(struct reshape *reshape, size_t position, struct tabl
     }
     done = done ? replace_add(&reshape->replacement, reshape->schema.fields[position].name,
                               &content, error)
-                : fail_memory(error);
+                : memory_failure(error);
     bytes_free(&content);
     return done;
 }
@@ -197,8 +197,8 @@ static bool reshape_slots(struct reshape *reshape, size_t position, bool add,
             bytes_append(&content, offset, sizeof offset);
         bytes_append(&content, line + before + skipped, old - before - skipped);
     }
-    done =
-        done ? replace_add(&reshape->replacement, FILE_SLOTS, &content, error) : fail_memory(error);
+    done = done ? replace_add(&reshape->replacement, FILE_SLOTS, &content, error)
+                : memory_failure(error);
     bytes_free(&content);
     return done;
 }
@@ -214,8 +214,8 @@ bool tablestore_add_field(tablestore *table, const struct tablestore_field *fiel
             return false;
         position++;
         if (position < FIRST_USER_FIELD)
-            return fail(error, TABLESTORE_ARGUMENT, NULL, -1, "%s must be followed by __version__",
-                        after);
+            return failure(error, TABLESTORE_ARGUMENT, NULL, -1,
+                           "%s must be followed by __version__", after);
     }
     struct reshape reshape = {.table = table};
     bool done = reshape_begin(&reshape, error) &&
@@ -236,7 +236,7 @@ bool tablestore_drop_field(tablestore *table, const char *name, struct tablestor
         !schema_require(&table->schema, name, &position, error))
         return false;
     if (position < FIRST_USER_FIELD)
-        return fail(error, TABLESTORE_ARGUMENT, NULL, -1, "%s cannot be dropped", name);
+        return failure(error, TABLESTORE_ARGUMENT, NULL, -1, "%s cannot be dropped", name);
     struct reshape reshape = {.table = table};
     bool done = reshape_begin(&reshape, error);
     if (done)
@@ -256,7 +256,7 @@ bool tablestore_set_default(tablestore *table, const char *name,
         return false;
     const struct tablestore_field *field = &table->schema.fields[position];
     if (position < FIRST_USER_FIELD)
-        return fail(error, TABLESTORE_ARGUMENT, NULL, -1, "%s has no default", name);
+        return failure(error, TABLESTORE_ARGUMENT, NULL, -1, "%s has no default", name);
     if (field->type == TABLESTORE_REFERENCE && value->type == TABLESTORE_REFERENCE &&
         !reference_check(field, value, error))
         return false;
@@ -265,7 +265,7 @@ bool tablestore_set_default(tablestore *table, const char *name,
     struct bytes defaults = {0};
     bool done = schema_copy(&reshape.schema, &table->schema, error) &&
                 schema_set_default(&reshape.schema, position, value, error) &&
-                (schema_write_defaults(&reshape.schema, &defaults) || fail_memory(error)) &&
+                (schema_write_defaults(&reshape.schema, &defaults) || memory_failure(error)) &&
                 replace_add(&reshape.replacement, FILE_DEFAULTS, &defaults, error) &&
                 reshape_commit(&reshape, error);
     bytes_free(&defaults);

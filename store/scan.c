@@ -16,7 +16,7 @@ bool column_open(struct column *column, int file, const char *name, const struct
     /* The buffer of a small file is as small. */
     column->capacity = column->size < (int64_t)PIECE ? (size_t)column->size + 1 : PIECE;
     column->buffer = malloc(column->capacity);
-    return column->buffer != NULL || fail_memory(error);
+    return column->buffer != NULL || memory_failure(error);
 }
 
 void column_free(struct column *column)
@@ -36,9 +36,9 @@ static bool refill(struct column *column, struct tablestore_error *error)
     if (kept > 0)
         memmove(column->buffer, column->buffer + start, (size_t)kept);
     if ((size_t)kept == column->capacity) {
-        unsigned char *buffer = realloc(column->buffer, 2 * column->capacity);
+        unsigned char *buffer = realloc(column->buffer, 2 * column->capacity + 1);
         if (buffer == NULL)
-            return fail_memory(error);
+            return memory_failure(error);
         column->buffer = buffer;
         column->capacity *= 2;
     }
@@ -53,11 +53,11 @@ static bool refill(struct column *column, struct tablestore_error *error)
     if (got < 0)
         return false;
     if (got == 0)
-        return fail(error, TABLESTORE_DAMAGED, column->name, column->offset,
-                    column->offset < column->size
-                        ? "the file ends in the middle of a block"
-                        : "the file has fewer rows than the others (row %lld is missing)",
-                    (long long)column->row);
+        return failure(error, TABLESTORE_DAMAGED, column->name, column->offset,
+                       column->offset < column->size
+                           ? "the file ends in the middle of a block"
+                           : "the file has fewer rows than the others (row %lld is missing)",
+                       (long long)column->row);
     column->buffered += got;
     return true;
 }

@@ -46,8 +46,8 @@ bool schema_require(const struct schema *schema, const char *name, size_t *posit
     char shown[VISIBLE_SIZE];
     ptrdiff_t found = schema_find(schema, name, strlen(name));
     if (found < 0)
-        return fail(error, TABLESTORE_NOT_FOUND, NULL, -1, "no field named %s",
-                    visible(name, shown));
+        return failure(error, TABLESTORE_NOT_FOUND, NULL, -1, "no field named %s",
+                       visible(name, shown));
     *position = (size_t)found;
     return true;
 }
@@ -59,8 +59,8 @@ bool schema_check_name(const char *name, struct tablestore_error *error)
     bool good = length > 0 && length < 200 && isalpha((unsigned char)name[0]);
     for (size_t i = 0; good && i < length; i++)
         good = (isalnum((unsigned char)name[i]) || name[i] == '_') && isascii(name[i]);
-    return good || fail(error, TABLESTORE_NAME, NULL, -1, "not a name for a field: %s",
-                        visible(name, shown));
+    return good || failure(error, TABLESTORE_NAME, NULL, -1, "not a name for a field: %s",
+                           visible(name, shown));
 }
 
 /* Names in an __info__ may be stranger than those that we would give, but must be those of files in
@@ -91,7 +91,7 @@ bool schema_set_default(struct schema *schema, size_t position,
     if (wrong != NULL) {
         free(room);
         bytes_free(&block);
-        return fail(error, TABLESTORE_RANGE, NULL, -1, "default of %s: %s", field->name, wrong);
+        return failure(error, TABLESTORE_RANGE, NULL, -1, "default of %s: %s", field->name, wrong);
     }
     if (field->type == TABLESTORE_STR || field->type == TABLESTORE_UNICODE) {
         free((void *)(uintptr_t)field->default_value.text.bytes);
@@ -137,24 +137,24 @@ bool schema_insert(struct schema *schema, size_t position, const struct tablesto
     char shown[VISIBLE_SIZE];
     bool reference = field->type == TABLESTORE_REFERENCE;
     if ((size_t)field->type >= TABLESTORE_TYPE_COUNT)
-        return fail(error, TABLESTORE_TYPE, NULL, -1, "field %s: no such type",
-                    visible(field->name, shown));
+        return failure(error, TABLESTORE_TYPE, NULL, -1, "field %s: no such type",
+                       visible(field->name, shown));
     if (reference != (field->base != NULL) || (reference && *field->base == '\0'))
-        return fail(error, TABLESTORE_TYPE, NULL, -1,
-                    "field %s: a reference needs a table, and no other type has one",
-                    visible(field->name, shown));
+        return failure(error, TABLESTORE_TYPE, NULL, -1,
+                       "field %s: a reference needs a table, and no other type has one",
+                       visible(field->name, shown));
     if (schema_find(schema, field->name, strlen(field->name)) >= 0)
-        return fail(error, TABLESTORE_EXISTS, NULL, -1, "there is already a field named %s",
-                    visible(field->name, shown));
+        return failure(error, TABLESTORE_EXISTS, NULL, -1, "there is already a field named %s",
+                       visible(field->name, shown));
     if (schema->count >= SCHEMA_FIELD_LIMIT)
-        return fail(error, TABLESTORE_RANGE, NULL, -1, "a table has at most %d fields",
-                    SCHEMA_FIELD_LIMIT);
+        return failure(error, TABLESTORE_RANGE, NULL, -1, "a table has at most %d fields",
+                       SCHEMA_FIELD_LIMIT);
     char *name = strdup(field->name);
     char *base = reference ? strdup(field->base) : NULL;
     if (name == NULL || (reference && base == NULL) || !grow(schema)) {
         free(name);
         free(base);
-        return fail_memory(error);
+        return memory_failure(error);
     }
     size_t after = schema->count - position;
     memmove(&schema->fields[position + 1], &schema->fields[position],
@@ -258,8 +258,8 @@ static bool read_field(struct schema *schema, const char *word, size_t length, i
     const char *colon = memchr(word, ':', length);
     size_t name_length = colon == NULL ? length : (size_t)(colon - word);
     if (colon == NULL || !stored_name_is_safe(word, name_length))
-        return fail(error, TABLESTORE_DAMAGED, FILE_INFO, offset, "not the name of a field: %s",
-                    visible_bytes(word, name_length, shown));
+        return failure(error, TABLESTORE_DAMAGED, FILE_INFO, offset, "not the name of a field: %s",
+                       visible_bytes(word, name_length, shown));
     const char *type_name = colon + 1;
     size_t type_length = length - name_length - 1;
     size_t mark = strlen(BASE_MARK);
@@ -274,17 +274,17 @@ static bool read_field(struct schema *schema, const char *word, size_t length, i
             type == NULL ? TABLESTORE_TYPE_COUNT : (enum tablestore_type)(type - type_table);
     }
     if (field.type == TABLESTORE_TYPE_COUNT)
-        return fail(error, TABLESTORE_DAMAGED, FILE_INFO, offset, "no such type: %s",
-                    visible_bytes(type_name, type_length, shown));
+        return failure(error, TABLESTORE_DAMAGED, FILE_INFO, offset, "no such type: %s",
+                       visible_bytes(type_name, type_length, shown));
     char *name = strndup(word, name_length);
     field.name = name;
     field.base = base;
     struct tablestore_error inner;
     bool done = name != NULL && schema_insert(schema, schema->count, &field, &inner);
     if (name == NULL)
-        fail_memory(error);
+        record_memory_failure(error);
     else if (!done)
-        fail(error, TABLESTORE_DAMAGED, FILE_INFO, offset, "%s", inner.message);
+        record_failure(error, TABLESTORE_DAMAGED, FILE_INFO, offset, "%s", inner.message);
     free(name);
     free(base);
     return done;
@@ -298,7 +298,8 @@ bool schema_read_info(struct schema *schema, const struct bytes *info,
     size_t position = strlen(start);
     if (info->length < position || memcmp(text, start, position) != 0 ||
         (info->length > position && !isspace((unsigned char)text[position])))
-        return fail(error, TABLESTORE_DAMAGED, FILE_INFO, 0, "does not start with \"%s\"", start);
+        return failure(error, TABLESTORE_DAMAGED, FILE_INFO, 0, "does not start with \"%s\"",
+                       start);
     if (!schema_start(schema, error))
         return false;
     while (position < info->length) {
@@ -344,12 +345,12 @@ static bool read_default(struct schema *schema, size_t field, struct block block
     struct tablestore_error inner = {0};
     char *room = malloc(block.length);
     if (room == NULL)
-        return fail_memory(error);
+        return memory_failure(error);
     const char *wrong = block_decode(schema->fields[field].type, block, &value, room);
     if (wrong == NULL && !schema_set_default(schema, field, &value, &inner))
         wrong = inner.message;
     free(room);
-    return wrong == NULL || fail(error, TABLESTORE_DAMAGED, FILE_DEFAULTS, offset, "%s", wrong);
+    return wrong == NULL || failure(error, TABLESTORE_DAMAGED, FILE_DEFAULTS, offset, "%s", wrong);
 }
 
 bool schema_read_defaults(struct schema *schema, const struct bytes *defaults,
@@ -361,20 +362,21 @@ bool schema_read_defaults(struct schema *schema, const struct bytes *defaults,
         const unsigned char *name = defaults->data + position;
         const unsigned char *blank = memchr(name, ' ', defaults->length - position);
         if (blank == NULL)
-            return fail(error, TABLESTORE_DAMAGED, FILE_DEFAULTS, (int64_t)position,
-                        "a name without a default");
+            return failure(error, TABLESTORE_DAMAGED, FILE_DEFAULTS, (int64_t)position,
+                           "a name without a default");
         size_t length = (size_t)(blank - name);
         ptrdiff_t field = schema_find(schema, (const char *)name, length);
         if (field < FIRST_USER_FIELD)
-            return fail(error, TABLESTORE_DAMAGED, FILE_DEFAULTS, (int64_t)position,
-                        "a default for %s, which is no field", visible_bytes(name, length, shown));
+            return failure(error, TABLESTORE_DAMAGED, FILE_DEFAULTS, (int64_t)position,
+                           "a default for %s, which is no field",
+                           visible_bytes(name, length, shown));
         position += length + 1;
         struct block block = {blank + 1, 0};
         block.length = default_length(schema_type(schema, (size_t)field), block.bytes,
                                       defaults->length - position);
         if (block.length == 0)
-            return fail(error, TABLESTORE_DAMAGED, FILE_DEFAULTS, (int64_t)position,
-                        "the default is cut short");
+            return failure(error, TABLESTORE_DAMAGED, FILE_DEFAULTS, (int64_t)position,
+                           "the default is cut short");
         if (!read_default(schema, (size_t)field, block, (int64_t)position, error))
             return false;
         position += block.length;

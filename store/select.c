@@ -51,11 +51,11 @@ static bool fetch(void *context, size_t field, struct block *block)
         return false;
     if (block->bytes[0] == FLAG_VALUE || block->bytes[0] == FLAG_NULL)
         return true;
-    return fail(scan->error, TABLESTORE_DAMAGED, column->name,
-                column->offset - (int64_t)block->length,
-                block->bytes[0] == FLAG_DEAD ? "row %lld is dead here, but live in another file"
-                                             : "row %lld is neither value, null nor dead",
-                (long long)scan->row);
+    return failure(scan->error, TABLESTORE_DAMAGED, column->name,
+                   column->offset - (int64_t)block->length,
+                   block->bytes[0] == FLAG_DEAD ? "row %lld is dead here, but live in another file"
+                                                : "row %lld is neither value, null nor dead",
+                   (long long)scan->row);
 }
 
 /* ---- Setting up ---- */
@@ -88,7 +88,7 @@ static bool resolve_fields(struct scan *scan, const struct tablestore_query *que
     scan->order = query->order;
     scan->order_fields = calloc(scan->order_count + 1, sizeof *scan->order_fields);
     if (scan->fields == NULL || scan->blocks == NULL || scan->order_fields == NULL)
-        return fail_memory(scan->error);
+        return memory_failure(scan->error);
     for (size_t i = 0; i < scan->field_count; i++) {
         scan->fields[i] = i;
         if (!all && !schema_require(schema, query->fields[i], &scan->fields[i], scan->error))
@@ -108,7 +108,7 @@ static bool scan_start(struct scan *scan, const struct tablestore_query *query)
     scan->limit = query->limit == 0 ? SIZE_MAX : query->limit;
     scan->columns = calloc(scan->table->schema.count, sizeof *scan->columns);
     if (scan->columns == NULL)
-        return fail_memory(scan->error);
+        return memory_failure(scan->error);
     if (query->condition != NULL) {
         scan->condition = condition_bind(query->condition, &scan->table->schema, scan->error);
         if (scan->condition == NULL)
@@ -135,7 +135,7 @@ static bool keep(struct scan *scan, struct tablestore_record *record)
         size_t capacity = scan->match_capacity * 2 + 64;
         struct match *matches = realloc(scan->matches, capacity * sizeof *matches);
         if (matches == NULL)
-            return fail_memory(scan->error);
+            return memory_failure(scan->error);
         scan->matches = matches;
         scan->match_capacity = capacity;
     }
@@ -149,7 +149,7 @@ static bool keep(struct scan *scan, struct tablestore_record *record)
         if (!bytes_append(&keys, &block.length, sizeof block.length) ||
             !bytes_append(&keys, block.bytes, block.length)) {
             bytes_free(&keys);
-            return fail_memory(scan->error);
+            return memory_failure(scan->error);
         }
     }
     scan->matches[scan->match_count] = (struct match){record, keys.data, scan, scan->match_count};
@@ -198,8 +198,9 @@ static int judge(struct scan *scan)
         return 1;
     int verdict = condition_evaluate(scan->condition, fetch, scan, &scan->scratch);
     if (verdict == -2)
-        fail(scan->error, TABLESTORE_DAMAGED, NULL, -1,
-             "row %lld holds a text that cannot be read: verify tells where", (long long)scan->row);
+        record_failure(scan->error, TABLESTORE_DAMAGED, NULL, -1,
+                       "row %lld holds a text that cannot be read: verify tells where",
+                       (long long)scan->row);
     return verdict;
 }
 

@@ -58,7 +58,7 @@ static bool follow_dead_rows(tablestore *table, const struct sizes *sizes,
     }
     if (!bytes_append(&text, "", 1)) {
         bytes_free(&text);
-        return fail_memory(error);
+        return memory_failure(error);
     }
     const char *line = (const char *)text.data;
     for (int64_t i = 0; i < table->counted_rows && *line != '\0'; i++) {
@@ -88,7 +88,7 @@ static bool scan_slots(tablestore *table, const struct sizes *sizes, int64_t *sl
     size_t at_once = 262144 / length + 1;
     unsigned char *buffer = malloc(at_once * length);
     if (buffer == NULL)
-        return fail_memory(error);
+        return memory_failure(error);
     int64_t slot = table->slot_hint;
     while (*found < wanted && slot < sizes->slot_count) {
         ssize_t got = file_read_some(table->slots, FILE_SLOTS, buffer, at_once * length,

@@ -2,9 +2,9 @@
  * Opening must never depend on the number of records, nor keep anything about them in memory. */
 #include "store/table.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -17,18 +17,13 @@ const char *tablestore_version(void)
     return TABLESTORE_VERSION;
 }
 
-/* Files of a table that are no field's. */
-static const char *const index_files[] = {FILE_INFO, FILE_DEFAULTS, FILE_SLOTS, FILE_IDS,
-                                          FILE_DEAD_ROWS};
-#define INDEX_FILE_COUNT (sizeof index_files / sizeof *index_files)
-
 static int open_directory(const char *path, struct tablestore_error *error)
 {
     int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory < 0 && (errno == ENOENT || errno == ENOTDIR))
-        fail(error, TABLESTORE_NOT_FOUND, path, -1, "there is no such table");
+        record_failure(error, TABLESTORE_NOT_FOUND, path, -1, "there is no such table");
     else if (directory < 0)
-        fail_system(error, path, "cannot open");
+        record_system_failure(error, path, "cannot open");
     return directory;
 }
 
@@ -38,7 +33,7 @@ static bool create_files(int directory, const struct schema *schema, struct tabl
 {
     struct bytes info = {0}, defaults = {0}, nothing = {0};
     bool done = (schema_write_info(schema, &info) && schema_write_defaults(schema, &defaults)) ||
-                fail_memory(error);
+                memory_failure(error);
     for (size_t i = 0; done && i < schema->count; i++)
         done = file_store(directory, schema->fields[i].name, &nothing, true, error);
     static const char *const empty[] = {FILE_SLOTS, FILE_IDS, FILE_DEAD_ROWS};
@@ -71,12 +66,12 @@ static bool make_schema(struct schema *schema, const struct tablestore_field *fi
 bool table_create(const char *path, const struct schema *schema, struct tablestore_error *error)
 {
     if (mkdir(path, 0777) != 0 && errno != EEXIST)
-        return fail_system(error, path, "cannot make the directory");
+        return system_failure(error, path, "cannot make the directory");
     int directory = open_directory(path, error);
     if (directory < 0)
         return false;
     bool done = faccessat(directory, FILE_INFO, F_OK, AT_SYMLINK_NOFOLLOW) != 0 ||
-                fail(error, TABLESTORE_EXISTS, path, -1, "there is already a table");
+                failure(error, TABLESTORE_EXISTS, path, -1, "there is already a table");
     done = done && create_files(directory, schema, error);
     close(directory);
     return done;
@@ -114,10 +109,10 @@ static bool open_files(tablestore *table, struct tablestore_error *error)
     int flags = table->writable ? O_RDWR : O_RDONLY;
     table->counted_size = -1;
     if (!file_identify(table->directory, FILE_SLOTS, &table->slots_identity))
-        return fail(error, TABLESTORE_DAMAGED, FILE_SLOTS, -1, "the file is missing");
+        return failure(error, TABLESTORE_DAMAGED, FILE_SLOTS, -1, "the file is missing");
     table->files = malloc(table->schema.count * sizeof *table->files);
     if (table->files == NULL)
-        return fail_memory(error);
+        return memory_failure(error);
     for (size_t i = 0; i < table->schema.count; i++)
         table->files[i] = -1;
     for (size_t i = 0; i < table->schema.count; i++) {
@@ -134,9 +129,10 @@ static bool load_schema(tablestore *table, struct tablestore_error *error)
 {
     struct bytes info = {0}, defaults = {0};
     if (!file_identify(table->directory, FILE_INFO, &table->info_identity))
-        return fail(error, TABLESTORE_NOT_FOUND, FILE_INFO, -1, "the file is missing: not a table");
+        return failure(error, TABLESTORE_NOT_FOUND, FILE_INFO, -1,
+                       "the file is missing: not a table");
     if (!file_identify(table->directory, FILE_DEFAULTS, &table->defaults_identity))
-        return fail(error, TABLESTORE_DAMAGED, FILE_DEFAULTS, -1, "the file is missing");
+        return failure(error, TABLESTORE_DAMAGED, FILE_DEFAULTS, -1, "the file is missing");
     bool done = file_load(table->directory, FILE_INFO, &info, error) &&
                 file_load(table->directory, FILE_DEFAULTS, &defaults, error) &&
                 schema_read(&table->schema, &info, &defaults, error);
@@ -155,7 +151,7 @@ bool table_reopen(tablestore *table, struct schema *schema, struct tablestore_er
     }
     if (!file_identify(table->directory, FILE_INFO, &table->info_identity) ||
         !file_identify(table->directory, FILE_DEFAULTS, &table->defaults_identity))
-        return fail(error, TABLESTORE_STALE, NULL, -1, "the table is gone");
+        return failure(error, TABLESTORE_STALE, NULL, -1, "the table is gone");
     return open_files(table, error);
 }
 
@@ -164,8 +160,9 @@ static bool recover(tablestore *table, struct tablestore_error *error)
     if (table->writable)
         return replace_recover(table->directory, error);
     return !replace_pending(table->directory) ||
-           fail(error, TABLESTORE_DAMAGED, REPLACE_LIST, -1,
-                "a change of the whole table was interrupted; opening it for writing finishes it");
+           failure(
+               error, TABLESTORE_DAMAGED, REPLACE_LIST, -1,
+               "a change of the whole table was interrupted; opening it for writing finishes it");
 }
 
 tablestore *tablestore_open(const char *path, enum tablestore_mode mode,
@@ -173,7 +170,7 @@ tablestore *tablestore_open(const char *path, enum tablestore_mode mode,
 {
     tablestore *table = malloc(sizeof *table);
     if (table == NULL) {
-        fail_memory(error);
+        record_memory_failure(error);
         return NULL;
     }
     *table = (tablestore){.writable = mode == TABLESTORE_WRITE,
@@ -217,21 +214,21 @@ bool table_refresh(tablestore *table, struct tablestore_error *error)
 {
     struct file_identity now;
     if (table->files == NULL)
-        return fail(error, TABLESTORE_STALE, NULL, -1, "the table has to be opened again");
+        return failure(error, TABLESTORE_STALE, NULL, -1, "the table has to be opened again");
     if (!file_identify(table->directory, FILE_INFO, &now))
-        return fail(error, TABLESTORE_STALE, NULL, -1, "the table was destroyed meanwhile");
+        return failure(error, TABLESTORE_STALE, NULL, -1, "the table was destroyed meanwhile");
     if (!file_identity_equal(&now, &table->info_identity))
-        return fail(error, TABLESTORE_STALE, FILE_INFO, -1,
-                    "the fields of the table were changed meanwhile: open it again");
+        return failure(error, TABLESTORE_STALE, FILE_INFO, -1,
+                       "the fields of the table were changed meanwhile: open it again");
     if (!file_identify(table->directory, FILE_DEFAULTS, &now))
-        return fail(error, TABLESTORE_DAMAGED, FILE_DEFAULTS, -1, "the file is missing");
+        return failure(error, TABLESTORE_DAMAGED, FILE_DEFAULTS, -1, "the file is missing");
     if (!file_identity_equal(&now, &table->defaults_identity)) {
         table->defaults_identity = now;
         if (!reload_defaults(table, error))
             return false;
     }
     if (!file_identify(table->directory, FILE_SLOTS, &now))
-        return fail(error, TABLESTORE_DAMAGED, FILE_SLOTS, -1, "the file is missing");
+        return failure(error, TABLESTORE_DAMAGED, FILE_SLOTS, -1, "the file is missing");
     if (now.device != table->slots_identity.device || now.inode != table->slots_identity.inode)
         return table_reopen(table, NULL, error);
     return true;
@@ -240,7 +237,8 @@ bool table_refresh(tablestore *table, struct tablestore_error *error)
 bool table_refresh_for_writing(tablestore *table, struct tablestore_error *error)
 {
     if (!table->writable)
-        return fail(error, TABLESTORE_ARGUMENT, NULL, -1, "the table was opened for reading only");
+        return failure(error, TABLESTORE_ARGUMENT, NULL, -1,
+                       "the table was opened for reading only");
     return table_refresh(table, error);
 }
 
@@ -252,10 +250,33 @@ const struct tablestore_field *tablestore_fields(const tablestore *table, size_t
 
 /* ---- Destroying and committing ---- */
 
-static bool remove_file(int directory, const char *name, struct tablestore_error *error)
+/* Every file of the directory, as Buzhug does, because nothing tells the files of dropped fields
+ * from others; __info__ last, so that what was interrupted can be repeated. A directory among them
+ * stops it before anything is removed. */
+static bool remove_files(int directory, bool really, struct tablestore_error *error)
 {
-    return unlinkat(directory, name, 0) == 0 || errno == ENOENT ||
-           fail_system(error, name, "cannot remove");
+    int copy = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *entries = copy < 0 ? NULL : fdopendir(copy);
+    if (entries == NULL) {
+        if (copy >= 0)
+            close(copy);
+        return system_failure(error, NULL, "cannot list the directory");
+    }
+    const struct dirent *entry;
+    bool done = true;
+    while (done && (entry = readdir(entries)) != NULL) {
+        const char *name = entry->d_name;
+        struct stat status;
+        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, FILE_INFO) == 0)
+            continue;
+        if (!really && fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISDIR(status.st_mode))
+            done = failure(error, TABLESTORE_EXISTS, name, -1, "a directory, which is no table's");
+        else if (really && unlinkat(directory, name, 0) != 0 && errno != ENOENT)
+            done = system_failure(error, name, "cannot remove");
+    }
+    closedir(entries);
+    return done;
 }
 
 bool tablestore_destroy(const char *path, struct tablestore_error *error)
@@ -263,24 +284,13 @@ bool tablestore_destroy(const char *path, struct tablestore_error *error)
     int directory = open_directory(path, error);
     if (directory < 0)
         return false;
-    struct schema schema = {0};
-    struct bytes info = {0};
     bool done = faccessat(directory, FILE_INFO, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
-                fail(error, TABLESTORE_NOT_FOUND, path, -1, "there is no table");
-    /* A damaged __info__ does not protect the table; its field files are then left behind. */
-    if (done && file_load(directory, FILE_INFO, &info, error))
-        schema_read_info(&schema, &info, NULL);
-    bytes_free(&info);
-    done = done && remove_file(directory, REPLACE_LIST, error);
-    if (done)
-        replace_forget(directory);
-    for (size_t i = 0; done && i < schema.count; i++)
-        done = remove_file(directory, schema.fields[i].name, error);
-    for (size_t i = INDEX_FILE_COUNT; done && i-- > 0;)
-        done = remove_file(directory, index_files[i], error);
+                failure(error, TABLESTORE_NOT_FOUND, path, -1, "there is no table");
+    done = done && remove_files(directory, false, error) && remove_files(directory, true, error);
+    if (done && unlinkat(directory, FILE_INFO, 0) != 0)
+        done = system_failure(error, FILE_INFO, "cannot remove");
     if (done && rmdir(path) != 0)
-        done = fail_system(error, path, "cannot remove the directory");
-    schema_free(&schema);
+        done = system_failure(error, path, "cannot remove the directory");
     close(directory);
     return done;
 }
@@ -291,9 +301,9 @@ bool tablestore_commit(tablestore *table, struct tablestore_error *error)
         return false;
     for (size_t i = 0; i < table->schema.count; i++)
         if (fsync(table->files[i]) != 0)
-            return fail_system(error, table_field_name(table, i), "cannot write to the disk");
+            return system_failure(error, table_field_name(table, i), "cannot write to the disk");
     if (fsync(table->slots) != 0 || fsync(table->ids) != 0 || fsync(table->dead_rows) != 0 ||
         fsync(table->directory) != 0)
-        return fail_system(error, FILE_SLOTS, "cannot write to the disk");
+        return system_failure(error, FILE_SLOTS, "cannot write to the disk");
     return true;
 }

@@ -129,8 +129,8 @@ TABLESTORE_API tablestore *tablestore_open(const char *path, enum tablestore_mod
                                            struct tablestore_error *error);
 TABLESTORE_API void tablestore_close(tablestore *table);
 
-/* Removes the files of a table and its directory; NOT_FOUND when there is no __info__ in it. Files
- * of other names are not removed; the directory then stays, and the call fails. */
+/* Removes a table: its directory with all files in it, as Buzhug does. NOT_FOUND when there is no
+ * __info__ in it, EXISTS when there is a directory in it; nothing is then removed. */
 TABLESTORE_API bool tablestore_destroy(const char *path, struct tablestore_error *error);
 
 /* Waits until what was written is on the disk. */

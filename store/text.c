@@ -2,6 +2,7 @@
  * It must never depend on anything but its arguments. */
 #include "store/block.h"
 
+#include <bsd/string.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -94,10 +95,10 @@ bool tablestore_value_parse(enum tablestore_type type, const char *text, size_t 
         copy[length] = '\0';
     }
     if (!fits || !parse(type, copy, value))
-        return fail(error, TABLESTORE_TYPE, NULL, -1, "not %s %s: %s",
-                    type == TABLESTORE_INT ? "an" : "a",
-                    type == TABLESTORE_REFERENCE ? "record id" : tablestore_type_name(type),
-                    visible_bytes(text, length, name));
+        return failure(error, TABLESTORE_TYPE, NULL, -1, "not %s %s: %s",
+                       type == TABLESTORE_INT ? "an" : "a",
+                       type == TABLESTORE_REFERENCE ? "record id" : tablestore_type_name(type),
+                       visible_bytes(text, length, name));
     return true;
 }
 
@@ -110,7 +111,7 @@ static void format_float(double real, char text[TABLESTORE_TEXT_SIZE])
             break;
     }
     if (strpbrk(text, ".en") == NULL)
-        strcat(text, ".0");
+        strlcat(text, ".0", TABLESTORE_TEXT_SIZE);
 }
 
 const char *tablestore_value_format(const struct tablestore_value *value,

@@ -303,7 +303,7 @@ static bool check_all(struct verification *verification, struct tablestore_error
     verification->row_of_slot = calloc((size_t)slots + 1, sizeof *verification->row_of_slot);
     verification->slot_of_row = calloc((size_t)rows + 1, sizeof *verification->slot_of_row);
     if (verification->row_of_slot == NULL || verification->slot_of_row == NULL)
-        return fail_memory(error);
+        return memory_failure(error);
     for (int64_t row = 0; row < rows; row++)
         verification->slot_of_row[row] = -1;
     if (replace_pending(image->directory))
@@ -328,7 +328,7 @@ bool tablestore_verify(const char *path, tablestore_report *report, void *contex
     bool loaded = image_load(&verification.image, path, note_trouble, &verification);
     bool done = true;
     if (verification.image.directory < 0)
-        done = fail(error, TABLESTORE_NOT_FOUND, path, -1, "there is no such table");
+        done = failure(error, TABLESTORE_NOT_FOUND, path, -1, "there is no such table");
     else if (loaded)
         done = check_all(&verification, error);
     free(verification.row_of_slot);

@@ -47,7 +47,7 @@ static int repair(const struct options *options, const char *path, struct report
             length--;
         beside = need(malloc(length + sizeof ".repaired"));
         memcpy(beside, path, length);
-        strcpy(beside + length, ".repaired");
+        memcpy(beside + length, ".repaired", sizeof ".repaired");
         into = beside;
     }
     int status = EXIT_DONE;

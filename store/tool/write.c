@@ -92,6 +92,7 @@ static int open_with_assignments(const struct options *options, char **arguments
 {
     struct tablestore_error error;
     *assignments = NULL;
+    *made = 0;
     *table = tablestore_open(arguments[0], TABLESTORE_WRITE, &error);
     if (*table == NULL)
         return failed(&error);
@@ -121,7 +122,7 @@ int command_insert(const struct options *options, char **arguments, size_t count
     tablestore *table;
     struct tablestore_assignment *assignments;
     size_t made;
-    int64_t id;
+    int64_t id = 0;
     int status = open_with_assignments(options, arguments, count, &table, &assignments, &made);
     if (status == EXIT_DONE && !tablestore_insert(table, assignments, made, &id, &error))
         status = failed(&error);

@@ -21,10 +21,15 @@ $(BUILD)/tests/store/test_cost: STORE_TEST_WRAPS := -Wl,--wrap=pwrite,--wrap=pre
 CHECKS += check-store
 check-store: check-store-quick
 
-check-store-quick: check-store-units
+check-store-quick: check-store-units check-store-samples check-store-tool check-store-processes
 check-store-units: $(STORE_UNITS)
 	@set -e; for unit in $(STORE_UNITS); do echo "$$unit"; $$unit; done
 
+.PHONY: check-store-samples check-store-tool check-store-processes
+check-store-samples check-store-tool check-store-processes: check-store-%: $(BUILD)/tablestore
+	BUILD=$(BUILD) tests/store/$*.sh
+
+LINT_SH += $(wildcard tests/store/*.sh)
 LINT_C += $(wildcard tests/store/*.[ch])
 
 # The fuzz target is the whole library once more, built by clang with its sanitizers.

@@ -1,7 +1,7 @@
 /* test_block.c: each type's block, byte by byte, in both directions. */
-#include "store/block.h" /* before cmocka, which has a macro named fail */
-
 #include "tests/store/support.h"
+
+#include "store/block.h"
 
 #include <float.h>
 #include <math.h>

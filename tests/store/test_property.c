@@ -291,7 +291,7 @@ static void do_insert(tablestore *table, struct model *model)
     struct tablestore_error error;
     struct model_value values[FIELDS];
     struct tablestore_assignment assignments[FIELDS];
-    bool assigned[FIELDS];
+    bool assigned[FIELDS] = {false};
     if (model->next_id >= RECORDS)
         return;
     size_t count = random_assignments(model, values, assignments, assigned);
@@ -320,7 +320,7 @@ static void do_update(tablestore *table, struct model *model)
     struct tablestore_error error;
     struct model_value values[FIELDS];
     struct tablestore_assignment assignments[FIELDS];
-    bool assigned[FIELDS];
+    bool assigned[FIELDS] = {false};
     int64_t id = random_live(model);
     if (id < 0)
         return;
