@@ -21,5 +21,6 @@ $(BUILD)/lockctl: $(LOCKCTL_OBJECTS) $(SHIM_SHARED_OBJECTS)
 INSTALLS += install-lockctl
 install-lockctl: $(BUILD)/lockctl
 	install -D $(BUILD)/lockctl $(DESTDIR)$(BINDIR)/lockctl
+	install -D -m 0644 man/lockctl.1 $(DESTDIR)$(MANDIR)/man1/lockctl.1
 
 LINT_C += $(LOCKCTL_SOURCES) $(wildcard lockctl/*.h)

@@ -37,6 +37,23 @@ unreached "a static program" 'is statically linked' gcc -static program.c -o pro
 unreached "a static pie" 'is statically linked' gcc -static-pie -fPIE program.c -o program
 unreached "a Go program" 'is a Go program.*' go build -o program program.go
 unreached "a Go program with cgo" 'is a Go program.*' env CGO_ENABLED=1 go build -o program cgo.go
+cat >held.c <<'END'
+#include <stdlib.h>
+int main(void) { return system("env -u LD_PRELOAD flock -n table.lock true") != 0; }
+END
+if gcc -static held.c -o held 2>/dev/null; then
+    expect "the lock is held while a static program runs" 1 '' run ./held
+    expect "but not if it is exempt" 0 '' run --exempt held ./held
+    expect "and free afterwards" 0 '' flock -n table.lock true
+    flock -o table.lock sleep 60 &
+    holder=$!
+    sleep 0.3
+    for option in --eager --log=none; do
+        one_line "no lock, no start ($option)" 1 'table.lock' run "$option" --timeout 0 ./held
+    done
+    kill "$holder"
+    wait "$holder" 2>/dev/null
+fi
 if [ -e /lib/ld-musl-x86_64.so.1 ]; then
     unreached "a musl program" 'is linked to another C library' musl-gcc program.c -o program
 else
