@@ -1,6 +1,6 @@
 /*
- * The words and keys of descriptors. Lock-free: a descriptor belongs to whoever opens and closes it,
- * and the kernel gives a number to one at a time.
+ * The words and keys of descriptors. Lock-free: a descriptor belongs to whoever opens and closes
+ * it, and the kernel gives a number to one at a time.
  */
 #include "shim/descriptors.h"
 
@@ -31,8 +31,8 @@ uint32_t descriptor_take(int descriptor)
 void descriptor_change(int descriptor, uint32_t clear, uint32_t set)
 {
     uint32_t word = descriptor_word(descriptor);
-    while (word != 0 && !atomic_compare_exchange_weak(&descriptors[descriptor], &word,
-                                                      (word & ~clear) | set)) {
+    while (word != 0 &&
+           !atomic_compare_exchange_weak(&descriptors[descriptor], &word, (word & ~clear) | set)) {
     }
 }
 

@@ -1,7 +1,8 @@
 /*
- * What each of the program's descriptors is to us: nothing (almost all), or one on a table. One word
- * a number, in memory that is touched only where a table's descriptor stands, so that the question
- * costs one load. Descriptors beyond DESCRIPTORS_LIMIT can't be tables'; opening one there fails.
+ * What each of the program's descriptors is to us: nothing (almost all), or one on a table. One
+ * word a number, in memory that is touched only where a table's descriptor stands, so that the
+ * question costs one load. Descriptors beyond DESCRIPTORS_LIMIT can't be tables'; opening one there
+ * fails.
  */
 #ifndef LOCKSHIM_DESCRIPTORS_H
 #define LOCKSHIM_DESCRIPTORS_H
@@ -17,7 +18,8 @@
 #define DESCRIPTOR_COUNTED (1u << 16)  /* holds the lock while it is open */
 #define DESCRIPTOR_WRITABLE (1u << 17) /* the table can be changed through it */
 #define DESCRIPTOR_READ (1u << 18)     /* the file has been read: remember its state at the end */
-#define DESCRIPTOR_PROGRAM_LOCK (1u << 19) /* no table's: the program's own flock on a lock file */
+#define DESCRIPTOR_PROGRAM_LOCK (1u << 19) /* no table's: the program's own flock on a lock file   \
+                                            */
 
 extern _Atomic uint32_t descriptors[DESCRIPTORS_LIMIT];
 
@@ -34,7 +36,8 @@ static inline unsigned descriptor_table(uint32_t word)
     return (word & DESCRIPTOR_TABLE) - 1;
 }
 
-/* Sets the word of a descriptor, and the key of the file that it is open on. False beyond the limit. */
+/* Sets the word of a descriptor, and the key of the file that it is open on. False beyond the
+ * limit. */
 bool descriptor_set(int descriptor, uint32_t word, uint64_t key);
 
 /* Takes the word away; returns what it was. */

@@ -115,8 +115,8 @@ int execution_of_child(const char *path, bool search, char *const *arguments,
                        char *const *environment, bool *out_of_reach)
 {
     struct program_report report;
-    *out_of_reach = start_guarding() &&
-                    is_out_of_reach(path, search, arguments, environment, &report);
+    *out_of_reach =
+        start_guarding() && is_out_of_reach(path, search, arguments, environment, &report);
     return *out_of_reach ? stand_in_for_all(&report) : 0;
 }
 

@@ -26,7 +26,8 @@ static _Atomic bool busy;
 #define TIME_GRAIN 10000000
 
 /*
- * A signal handler may have interrupted its own thread in here: then it goes without, after a while.
+ * A signal handler may have interrupted its own thread in here: then it goes without, after a
+ * while.
  */
 static bool enter(void)
 {
@@ -124,8 +125,8 @@ static bool is_same(const struct memory *memory, const struct table *table,
      */
     bool may_hide = memory->changed + TIME_GRAIN > memory->remembered;
     const struct lock *lock = table->lock;
-    bool others_wrote = lock->generation - memory->generation !=
-                        lock->own_changes - memory->own_changes;
+    bool others_wrote =
+        lock->generation - memory->generation != lock->own_changes - memory->own_changes;
     return !(may_hide && others_wrote);
 }
 
@@ -186,9 +187,9 @@ bool lost_update_concerns(const struct table *table, uint64_t key)
     if (capacity == 0 || !enter())
         return false;
     const struct memory *memory = find(key);
-    bool concerns = memory != NULL && memory->complete &&
-                    (memory->session != table->lock->acquisition ||
-                     table->settings.scope == SCOPE_CALL);
+    bool concerns =
+        memory != NULL && memory->complete &&
+        (memory->session != table->lock->acquisition || table->settings.scope == SCOPE_CALL);
     leave();
     return concerns;
 }

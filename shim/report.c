@@ -80,11 +80,11 @@ void report_log(const struct table *table, const char *text)
     struct tm broken_down;
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &broken_down);
-    int length = snprintf(line, sizeof line, "%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ %s[%d] %s: %s",
-                          broken_down.tm_year + 1900, broken_down.tm_mon + 1, broken_down.tm_mday,
-                          broken_down.tm_hour, broken_down.tm_min, broken_down.tm_sec,
-                          now.tv_nsec / 1000000, program_name, (int)kernel_getpid(), table->path,
-                          text);
+    int length =
+        snprintf(line, sizeof line, "%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ %s[%d] %s: %s",
+                 broken_down.tm_year + 1900, broken_down.tm_mon + 1, broken_down.tm_mday,
+                 broken_down.tm_hour, broken_down.tm_min, broken_down.tm_sec, now.tv_nsec / 1000000,
+                 program_name, (int)kernel_getpid(), table->path, text);
     size_t size = finish_line(line, sizeof line, length);
     if (strcmp(where, "stderr") == 0)
         write_standard_error(line, size);

@@ -29,9 +29,8 @@ static const struct choice dependent_policies[] = {
     {"join", DEPENDENTS_JOIN}, {"wait", DEPENDENTS_WAIT}, {NULL, 0}};
 static const struct choice lost_update_policies[] = {
     {"fail", LOST_UPDATE_FAIL}, {"report", LOST_UPDATE_REPORT}, {NULL, 0}};
-static const struct choice booleans[] = {{"1", 1},  {"yes", 1}, {"true", 1},  {"on", 1},
-                                         {"0", 0},  {"no", 0},  {"false", 0}, {"off", 0},
-                                         {NULL, 0}};
+static const struct choice booleans[] = {{"1", 1},  {"yes", 1},   {"true", 1}, {"on", 1}, {"0", 0},
+                                         {"no", 0}, {"false", 0}, {"off", 0},  {NULL, 0}};
 
 static bool choose(const struct choice *choices, const char *value, int *chosen)
 {

@@ -42,8 +42,8 @@ static _Noreturn void stop(const char *why, int status)
 
 static void find_program(void)
 {
-    ssize_t length = kernel_readlinkat(AT_FDCWD, "/proc/self/exe", program_path,
-                                       sizeof program_path - 1);
+    ssize_t length =
+        kernel_readlinkat(AT_FDCWD, "/proc/self/exe", program_path, sizeof program_path - 1);
     program_path[length > 0 ? length : 0] = '\0';
 }
 
@@ -130,7 +130,7 @@ static void count_inherited(void)
         struct lock *lock = tables_get(descriptor_table(descriptor_word(at)))->lock;
         if (!lock_is_held(lock) || lock_is_kept(lock))
             continue;
-        if (lock_enter(lock, 0, false) == 0)
+        if (lock_enter(lock, 0, 0) == 0)
             descriptor_change(at, 0, DESCRIPTOR_COUNTED);
     }
 }
@@ -149,7 +149,7 @@ static void take_eagerly(void)
 {
     for (unsigned i = 0; i < tables_count; i++) {
         struct table *table = tables_get(i);
-        int result = lock_enter(table->lock, table->settings.timeout, true);
+        int result = lock_enter(table->lock, table->settings.timeout, LOCK_KEEP);
         if (result == 0)
             continue;
         report_refusal(table, -result);
@@ -170,7 +170,7 @@ static const char *variable(const char *name)
 static void start(void)
 {
     struct settings settings;
-    atomic_store(&lock_self.process, kernel_getpid());
+    lock_self_set_up();
     if (variable("LOCKSHIM_TABLE") == NULL && variable("LOCKSHIM_TABLES") == NULL) {
         atomic_store(&guard_state, GUARD_IDLE);
         return;
@@ -186,6 +186,7 @@ static void start(void)
         atomic_store(&guard_state, GUARD_IDLE);
         return;
     }
+    lock_self_look_at_objects();
     lock_notify = report_notice;
     join_command(&settings);
     process_each_number("/proc/self/fd", look_at_inherited, NULL);
@@ -219,13 +220,12 @@ void start_forked(void)
 {
     if (atomic_load(&guard_state) != GUARD_ACTIVE)
         return;
-    atomic_store(&lock_self.process, kernel_getpid());
-    lock_self.start_time = 0;
+    lock_self_set_up();
     touch_forked();
 }
 
 __attribute__((constructor(101))) static void construct(int count, char **arguments,
-                                                      char **given_environment)
+                                                        char **given_environment)
 {
     (void)count;
     (void)arguments;
@@ -246,8 +246,8 @@ __attribute__((destructor(101))) static void destruct(void)
     if (__fpending(stdout) > 0) {
         uint32_t word = descriptor_word(1);
         struct touch touch;
-        if ((word & DESCRIPTOR_WRITABLE) != 0 &&
-            touch_descriptor(&touch, 1, word, TOUCH_CHANGE) && touch.error != 0)
+        if ((word & DESCRIPTOR_WRITABLE) != 0 && touch_descriptor(&touch, 1, word, TOUCH_CHANGE) &&
+            touch.error != 0)
             __fpurge(stdout); /* refused, like any other change; nothing goes on unlocked */
     }
     touch_process_ends();

@@ -230,13 +230,11 @@ static inline bool look_up(const char *text, size_t length, struct verdict *verd
     return atomic_load_explicit(&entry->sequence, memory_order_relaxed) == before;
 }
 
-static void remember(const char *text, size_t length, const struct verdict *verdict,
-                     uint32_t epoch)
+static void remember(const char *text, size_t length, const struct verdict *verdict, uint32_t epoch)
 {
     struct cached *entry = &cache[quick_hash(text, length) % CACHE_ENTRIES];
     uint32_t before = atomic_load(&entry->sequence);
-    if ((before & 1) != 0 ||
-        !atomic_compare_exchange_strong(&entry->sequence, &before, before + 1))
+    if ((before & 1) != 0 || !atomic_compare_exchange_strong(&entry->sequence, &before, before + 1))
         return;
     entry->epoch = epoch;
     entry->expires = coarse_now() + CACHE_MILLISECONDS;
@@ -347,8 +345,8 @@ struct place tables_find(int directory, const char *path, bool follow)
     const char *slash = memrchr(path, '/', length);
     const char *name = slash != NULL ? slash + 1 : path;
     size_t name_length = (size_t)(path + length - name);
-    if (name_length == 0 || (name[0] == '.' && (name_length == 1 || (name_length == 2 &&
-                                                                     name[1] == '.'))))
+    if (name_length == 0 ||
+        (name[0] == '.' && (name_length == 1 || (name_length == 2 && name[1] == '.'))))
         return tables_find_exactly(directory, path, follow);
     struct verdict verdict;
     size_t directory_length = (size_t)(name - path);

@@ -26,8 +26,8 @@ struct table {
 extern unsigned tables_count;
 
 /*
- * Sets up the tables, once, before anything else here is called. Returns NULL, or a one-line message
- * (static memory).
+ * Sets up the tables, once, before anything else here is called. Returns NULL, or a one-line
+ * message (static memory).
  */
 const char *tables_set_up(const struct settings *settings, const char *program);
 

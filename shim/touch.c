@@ -17,7 +17,7 @@
 
 bool touch_is_own_process(void)
 {
-    return kernel_getpid() == atomic_load_explicit(&lock_self.process, memory_order_relaxed);
+    return lock_self_is_here();
 }
 
 /* A table's scope, as things stand: who has left its command goes on under `session`. */
@@ -67,7 +67,8 @@ static void enter(struct touch *touch, int index, enum touch_kind kind)
         return;
     bool keep = scope == SCOPE_COMMAND || scope == SCOPE_PROCESS;
     if (!keep || !lock_is_kept(lock)) {
-        int result = lock_enter(lock, table->settings.timeout, keep);
+        unsigned how = (keep ? LOCK_KEEP : 0) | (kind >= TOUCH_CHANGE ? LOCK_CHANGES : 0);
+        int result = lock_enter(lock, table->settings.timeout, how);
         if (result != 0) {
             refuse(touch, table, -result);
             return;
@@ -288,7 +289,7 @@ bool touch_opened(struct touch *touch, int descriptor, int flags, bool hold)
     note_for_lost_updates(touch, descriptor, flags, &word);
     bool counted = scope == SCOPE_SESSION || (scope == SCOPE_CALL && hold);
     if (counted && !touch->entered[last] &&
-        lock_enter(table->lock, table->settings.timeout, false) != 0)
+        lock_enter(table->lock, table->settings.timeout, 0) != 0)
         return false;
     if (counted)
         word |= DESCRIPTOR_COUNTED;
@@ -326,7 +327,7 @@ void touch_duplicated(int descriptor, int copy)
     if (word == 0 || copy < 0 || !touch_is_own_process())
         return;
     if ((word & DESCRIPTOR_COUNTED) != 0)
-        (void)lock_enter(tables_get(descriptor_table(word))->lock, -1, false);
+        (void)lock_enter(tables_get(descriptor_table(word))->lock, -1, 0);
     (void)descriptor_set(copy, word, descriptor_key(descriptor));
 }
 
@@ -347,7 +348,7 @@ void touch_hold(int descriptor, uint32_t word)
     if (scope_of(table) != SCOPE_CALL || (word & DESCRIPTOR_COUNTED) != 0 ||
         !touch_is_own_process())
         return;
-    if (lock_enter(table->lock, table->settings.timeout, false) == 0)
+    if (lock_enter(table->lock, table->settings.timeout, 0) == 0)
         descriptor_change(descriptor, 0, DESCRIPTOR_COUNTED);
 }
 
@@ -390,7 +391,7 @@ void touch_mapped(void *address, size_t size, uint32_t word)
     struct table *table = tables_get(descriptor_table(word));
     if (scope_of(table) < SCOPE_SESSION || !touch_is_own_process())
         return;
-    if (lock_enter(table->lock, table->settings.timeout, false) != 0)
+    if (lock_enter(table->lock, table->settings.timeout, 0) != 0)
         return;
     mappings_add(address, size, table->index);
 }

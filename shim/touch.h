@@ -25,7 +25,8 @@ enum touch_kind {
     TOUCH_ASK,    /* stat, access, readlink: no touch under `session` and `call` */
     TOUCH_READ,   /* opens or lists */
     TOUCH_CHANGE, /* may change content or names */
-    TOUCH_REPLACE /* changes, and takes a whole earlier content away (truncate, remove, rename over) */
+    TOUCH_REPLACE /* changes, and takes a whole earlier content away (truncate, remove, rename over)
+                   */
 };
 
 enum { TOUCH_TABLES = 2 };
@@ -42,13 +43,13 @@ struct touch {
 /* Are there any tables? The first question of every call that takes a path. */
 static inline bool touch_guarding(void)
 {
-    return __builtin_expect(
-        atomic_load_explicit(&guard_state, memory_order_relaxed) != GUARD_IDLE, 0);
+    return __builtin_expect(atomic_load_explicit(&guard_state, memory_order_relaxed) != GUARD_IDLE,
+                            0);
 }
 
 /*
- * Begins a touch of the object at a path. False: it is nobody's. True: the touch has begun (error 0)
- * or was refused; either way touch_end() is due.
+ * Begins a touch of the object at a path. False: it is nobody's. True: the touch has begun (error
+ * 0) or was refused; either way touch_end() is due.
  */
 bool touch_path(struct touch *touch, int directory, const char *path, bool follow,
                 enum touch_kind kind);
@@ -57,7 +58,8 @@ bool touch_path(struct touch *touch, int directory, const char *path, bool follo
 bool touch_two_paths(struct touch *touch, int directory, const char *path, enum touch_kind kind,
                      int other_directory, const char *other_path, enum touch_kind other_kind);
 
-/* Begins a touch through a descriptor whose word is not 0. False: it is no touch under its scope. */
+/* Begins a touch through a descriptor whose word is not 0. False: it is no touch under its scope.
+ */
 bool touch_descriptor(struct touch *touch, int descriptor, uint32_t word, enum touch_kind kind);
 
 /* Begins a touch of a place that was found already. */
@@ -74,7 +76,8 @@ bool touch_found(struct touch *touch, const struct place *place, int directory, 
 void touch_replaced(struct touch *touch, int directory, const char *path);
 void touch_removed(struct touch *touch);
 
-/* Would changing the size of this open file undo somebody else's change? Then the touch is refused. */
+/* Would changing the size of this open file undo somebody else's change? Then the touch is refused.
+ */
 void touch_check_descriptor(struct touch *touch, int descriptor);
 
 /* One table more in the same touch. */
@@ -86,12 +89,13 @@ void touch_end(struct touch *touch);
 /*
  * The call has opened `descriptor` on the touched object: under `session` the lock is held until it
  * is closed. To be called before touch_end(). `hold` holds it under `call` too (a FILE is written
- * when nobody sees it). False: the descriptor can't be kept track of; the caller closes it and fails
- * with EMFILE.
+ * when nobody sees it). False: the descriptor can't be kept track of; the caller closes it and
+ * fails with EMFILE.
  */
 bool touch_opened(struct touch *touch, int descriptor, int flags, bool hold);
 
-/* A descriptor with this word is closed, or about to be overwritten: call before the real close … */
+/* A descriptor with this word is closed, or about to be overwritten: call before the real close …
+ */
 uint32_t touch_before_close(int descriptor);
 /* … and this after it, with what the former returned. */
 void touch_after_close(uint32_t word);

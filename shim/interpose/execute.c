@@ -25,22 +25,26 @@ extern char **environ;
         execution_failed();                                                                        \
     return result
 
-INTERPOSE int execve(const char *path, char *const arguments[], char *const environment[])
+INTERPOSE
+int execve(const char *path, char *const arguments[], char *const environment[])
 {
     EXECUTE(path, false, arguments, environment, REAL(execve)(path, arguments, environment));
 }
 
-INTERPOSE int execv(const char *path, char *const arguments[])
+INTERPOSE
+int execv(const char *path, char *const arguments[])
 {
     EXECUTE(path, false, arguments, environ, REAL(execv)(path, arguments));
 }
 
-INTERPOSE int execvp(const char *name, char *const arguments[])
+INTERPOSE
+int execvp(const char *name, char *const arguments[])
 {
     EXECUTE(name, true, arguments, environ, REAL(execvp)(name, arguments));
 }
 
-INTERPOSE int execvpe(const char *name, char *const arguments[], char *const environment[])
+INTERPOSE
+int execvpe(const char *name, char *const arguments[], char *const environment[])
 {
     EXECUTE(name, true, arguments, environment, REAL(execvpe)(name, arguments, environment));
 }
@@ -59,7 +63,7 @@ static size_t count_arguments(va_list list)
     va_list list, counted;                                                                         \
     va_start(list, first);                                                                         \
     va_copy(counted, list);                                                                        \
-    const char *volatile begin = first; /* declared nonnull, yet may be null here */ \
+    const char *volatile begin = first; /* declared nonnull, yet may be null here */               \
     size_t count = begin == NULL ? 1 : count_arguments(counted);                                   \
     va_end(counted);                                                                               \
     char **array = __builtin_alloca(count * sizeof *array);                                        \
@@ -67,21 +71,24 @@ static size_t count_arguments(va_list list)
     for (size_t i = 1; i < count; i++)                                                             \
     array[i] = va_arg(list, char *)
 
-INTERPOSE int execl(const char *path, const char *first, ...)
+INTERPOSE
+int execl(const char *path, const char *first, ...)
 {
     ARGUMENT_ARRAY(arguments, list, first);
     va_end(list);
     return execv(path, arguments);
 }
 
-INTERPOSE int execlp(const char *name, const char *first, ...)
+INTERPOSE
+int execlp(const char *name, const char *first, ...)
 {
     ARGUMENT_ARRAY(arguments, list, first);
     va_end(list);
     return execvp(name, arguments);
 }
 
-INTERPOSE int execle(const char *path, const char *first, ...)
+INTERPOSE
+int execle(const char *path, const char *first, ...)
 {
     ARGUMENT_ARRAY(arguments, list, first);
     char *const *environment = va_arg(list, char *const *);
@@ -89,16 +96,17 @@ INTERPOSE int execle(const char *path, const char *first, ...)
     return execve(path, arguments, environment);
 }
 
-INTERPOSE int fexecve(int descriptor, char *const arguments[], char *const environment[])
+INTERPOSE
+int fexecve(int descriptor, char *const arguments[], char *const environment[])
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/self/fd/%d", descriptor);
-    EXECUTE(path, false, arguments, environment,
-            REAL(fexecve)(descriptor, arguments, environment));
+    EXECUTE(path, false, arguments, environment, REAL(fexecve)(descriptor, arguments, environment));
 }
 
-INTERPOSE int execveat(int directory, const char *path, char *const arguments[],
-                       char *const environment[], int flags)
+INTERPOSE
+int execveat(int directory, const char *path, char *const arguments[], char *const environment[],
+             int flags)
 {
     char named[4200];
     if (directory == AT_FDCWD || path[0] == '/')
@@ -125,10 +133,10 @@ INTERPOSE int execveat(int directory, const char *path, char *const arguments[],
         execution_watch(process);                                                                  \
     return result
 
-INTERPOSE int posix_spawn(pid_t *process, const char *path,
-                          const posix_spawn_file_actions_t *actions,
-                          const posix_spawnattr_t *attributes, char *const arguments[],
-                          char *const environment[])
+INTERPOSE
+int posix_spawn(pid_t *process, const char *path, const posix_spawn_file_actions_t *actions,
+                const posix_spawnattr_t *attributes, char *const arguments[],
+                char *const environment[])
 {
     pid_t child = 0;
     pid_t *out = process != NULL ? process : &child;
@@ -136,10 +144,10 @@ INTERPOSE int posix_spawn(pid_t *process, const char *path,
           REAL(posix_spawn)(out, path, actions, attributes, arguments, environment));
 }
 
-INTERPOSE int posix_spawnp(pid_t *process, const char *name,
-                           const posix_spawn_file_actions_t *actions,
-                           const posix_spawnattr_t *attributes, char *const arguments[],
-                           char *const environment[])
+INTERPOSE
+int posix_spawnp(pid_t *process, const char *name, const posix_spawn_file_actions_t *actions,
+                 const posix_spawnattr_t *attributes, char *const arguments[],
+                 char *const environment[])
 {
     pid_t child = 0;
     pid_t *out = process != NULL ? process : &child;
@@ -147,17 +155,19 @@ INTERPOSE int posix_spawnp(pid_t *process, const char *name,
           REAL(posix_spawnp)(out, name, actions, attributes, arguments, environment));
 }
 
-INTERPOSE int pidfd_spawn(int *pidfd, const char *path, const posix_spawn_file_actions_t *actions,
-                          const posix_spawnattr_t *attributes, char *const *arguments,
-                          char *const *environment)
+INTERPOSE
+int pidfd_spawn(int *pidfd, const char *path, const posix_spawn_file_actions_t *actions,
+                const posix_spawnattr_t *attributes, char *const *arguments,
+                char *const *environment)
 {
     SPAWN(path, false, arguments, environment, 0,
           REAL(pidfd_spawn)(pidfd, path, actions, attributes, arguments, environment));
 }
 
-INTERPOSE int pidfd_spawnp(int *pidfd, const char *name, const posix_spawn_file_actions_t *actions,
-                           const posix_spawnattr_t *attributes, char *const *arguments,
-                           char *const *environment)
+INTERPOSE
+int pidfd_spawnp(int *pidfd, const char *name, const posix_spawn_file_actions_t *actions,
+                 const posix_spawnattr_t *attributes, char *const *arguments,
+                 char *const *environment)
 {
     SPAWN(name, true, arguments, environment, 0,
           REAL(pidfd_spawnp)(pidfd, name, actions, attributes, arguments, environment));
@@ -170,7 +180,8 @@ static int shell_begins(void)
     return touch_guarding() ? execution_of_child(_PATH_BSHELL, false, NULL, environ, &watched) : 0;
 }
 
-INTERPOSE int system(const char *command)
+INTERPOSE
+int system(const char *command)
 {
     int error = command != NULL ? shell_begins() : 0;
     if (error == 0)
@@ -189,18 +200,21 @@ static FILE *popen_guarded(FILE *(*real)(const char *, const char *), const char
     return NULL;
 }
 
-INTERPOSE FILE *popen(const char *command, const char *mode)
+INTERPOSE
+FILE *popen(const char *command, const char *mode)
 {
     return popen_guarded(REAL(popen), command, mode);
 }
 
-INTERPOSE FILE *_IO_popen(const char *command, const char *mode)
+INTERPOSE
+FILE *_IO_popen(const char *command, const char *mode)
 {
     return popen_guarded(REAL(_IO_popen), command, mode);
 }
 
 /* A pipe, never a table's; named here because it closes a stream. */
-INTERPOSE int pclose(FILE *stream)
+INTERPOSE
+int pclose(FILE *stream)
 {
     return REAL(pclose)(stream);
 }

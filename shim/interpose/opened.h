@@ -7,8 +7,8 @@
 #include <stdbool.h>
 
 /*
- * Enters a descriptor that a touch has opened (or -1) into the books. Where they have no room for it
- * (beyond DESCRIPTORS_LIMIT), it is closed again: -1, EMFILE. Returns the descriptor.
+ * Enters a descriptor that a touch has opened (or -1) into the books. Where they have no room for
+ * it (beyond DESCRIPTORS_LIMIT), it is closed again: -1, EMFILE. Returns the descriptor.
  */
 int opened_or_closed(struct touch *touch, int descriptor, int flags, bool hold);
 

@@ -17,9 +17,8 @@ struct arguments {
 
 static long make_call(long number, const struct arguments *arguments)
 {
-    long result =
-        kernel_call(number, arguments->value[0], arguments->value[1], arguments->value[2],
-                    arguments->value[3], arguments->value[4], arguments->value[5]);
+    long result = kernel_call(number, arguments->value[0], arguments->value[1], arguments->value[2],
+                              arguments->value[3], arguments->value[4], arguments->value[5]);
     if (result >= 0 || result < -4095)
         return result;
     errno = (int)-result;
@@ -63,8 +62,8 @@ static bool call_on_names(long number, const struct arguments *arguments, long *
         *result = openat(A(0, int), A(1, const char *), A(2, int), A(3, mode_t));
         return true;
     case SYS_openat2:
-        *result = openat2(A(0, int), A(1, const char *), A(2, const struct open_how *),
-                          A(3, size_t));
+        *result =
+            openat2(A(0, int), A(1, const char *), A(2, const struct open_how *), A(3, size_t));
         return true;
     case SYS_open_by_handle_at:
         *result = open_by_handle_at(A(0, int), A(1, struct file_handle *), A(2, int));
@@ -75,8 +74,8 @@ static bool call_on_names(long number, const struct arguments *arguments, long *
         return true;
 #endif
     case SYS_renameat2:
-        *result = renameat2(A(0, int), A(1, const char *), A(2, int), A(3, const char *),
-                            A(4, unsigned));
+        *result =
+            renameat2(A(0, int), A(1, const char *), A(2, int), A(3, const char *), A(4, unsigned));
         return true;
     case SYS_linkat:
         *result = linkat(A(0, int), A(1, const char *), A(2, int), A(3, const char *), A(4, int));
@@ -123,8 +122,8 @@ static bool call_on_data(long number, const struct arguments *arguments, long *r
         *result = pwritev64(A(0, int), A(1, const struct iovec *), A(2, int), A(3, off64_t));
         return true;
     case SYS_pwritev2:
-        *result = pwritev64v2(A(0, int), A(1, const struct iovec *), A(2, int), A(3, off64_t),
-                              A(5, int));
+        *result =
+            pwritev64v2(A(0, int), A(1, const struct iovec *), A(2, int), A(3, off64_t), A(5, int));
         return true;
     case SYS_sendfile:
         *result = sendfile64(A(0, int), A(1, int), A(2, off64_t *), A(3, size_t));
@@ -144,8 +143,8 @@ static bool call_on_data(long number, const struct arguments *arguments, long *r
         *result = ioctl(A(0, int), A(1, unsigned long), A(2, void *));
         return true;
     case SYS_mmap:
-        *result = (long)mmap(A(0, void *), A(1, size_t), A(2, int), A(3, int), A(4, int),
-                             A(5, off_t));
+        *result =
+            (long)mmap(A(0, void *), A(1, size_t), A(2, int), A(3, int), A(4, int), A(5, off_t));
         return true;
     case SYS_munmap:
         *result = munmap(A(0, void *), A(1, size_t));
@@ -225,8 +224,8 @@ static bool call_that_asks(long number, const struct arguments *arguments, long 
         *result = fstatat(A(0, int), A(1, const char *), A(2, struct stat *), A(3, int));
         return true;
     case SYS_statx:
-        *result = statx(A(0, int), A(1, const char *), A(2, int), A(3, unsigned),
-                        A(4, struct statx *));
+        *result =
+            statx(A(0, int), A(1, const char *), A(2, int), A(3, unsigned), A(4, struct statx *));
         return true;
     case SYS_faccessat:
         *result = faccessat(A(0, int), A(1, const char *), A(2, int), 0);
@@ -252,8 +251,8 @@ static bool call_on_processes(long number, const struct arguments *arguments, lo
         *result = execve(A(0, const char *), A(1, char *const *), A(2, char *const *));
         return true;
     case SYS_execveat:
-        *result = execveat(A(0, int), A(1, const char *), A(2, char *const *),
-                           A(3, char *const *), A(4, int));
+        *result = execveat(A(0, int), A(1, const char *), A(2, char *const *), A(3, char *const *),
+                           A(4, int));
         return true;
     case SYS_setsid:
         *result = setsid();
@@ -264,6 +263,7 @@ static bool call_on_processes(long number, const struct arguments *arguments, lo
     case SYS_fork:
 #endif
     case SYS_clone:
+        lock_self.may_vfork = true;
         *result = make_call(number, arguments);
         /* A thread, or a child in the same memory, is no process of its own here. */
         if (*result == 0 && (number != SYS_clone || (A(0, unsigned long) & CLONE_VM) == 0))
@@ -271,6 +271,7 @@ static bool call_on_processes(long number, const struct arguments *arguments, lo
         return true;
     case SYS_clone3: {
         const struct clone_args *how = A(0, const struct clone_args *);
+        lock_self.may_vfork = true;
         *result = make_call(number, arguments);
         if (*result == 0 && (how->flags & CLONE_VM) == 0)
             start_forked();
@@ -281,7 +282,8 @@ static bool call_on_processes(long number, const struct arguments *arguments, lo
     }
 }
 
-INTERPOSE long syscall(long number, ...)
+INTERPOSE
+long syscall(long number, ...)
 {
     struct arguments arguments;
     va_list list;

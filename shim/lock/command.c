@@ -84,8 +84,7 @@ static int open_lock(struct command *command, const struct table_settings *table
     int result = kernel_fstat(descriptor, &status);
     if (result == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode))
         result = -EINVAL;
-    int moved = result != 0 ? result
-                            : kernel_fcntl(descriptor, F_DUPFD, own_anchor_number() + 1);
+    int moved = result != 0 ? result : kernel_fcntl(descriptor, F_DUPFD, own_anchor_number() + 1);
     (void)kernel_close(descriptor);
     if (moved < 0)
         return complain(message, size, moved, "lock file", lock->path);
@@ -128,9 +127,9 @@ static int make_anchor(struct command *command, size_t tables)
     if (descriptor < 0)
         return descriptor;
     int result = kernel_ftruncate(descriptor, (off_t)size);
-    command->anchor = result != 0 ? NULL
-                                  : kernel_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED,
-                                                descriptor, 0);
+    command->anchor =
+        result != 0 ? NULL
+                    : kernel_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
     if (command->anchor == NULL) {
         (void)kernel_close(descriptor);
         return -ENOMEM;
@@ -146,6 +145,7 @@ int command_create(struct command **made, const struct settings *settings, char 
                    size_t size)
 {
     struct rlimit before;
+    lock_self_set_up();
     struct command *command =
         map_memory(sizeof *command + settings->count * sizeof command->locks[0]);
     if (command == NULL)
@@ -191,7 +191,7 @@ int command_lock_now(struct command *command, char *message, size_t size)
     for (size_t i = 0; i < command->count; i++) {
         describe_lock(&locks[i], command, i);
         lock_list_add(&locks[i]);
-        int result = lock_enter(&locks[i], command->locks[i].table->timeout, true);
+        int result = lock_enter(&locks[i], command->locks[i].table->timeout, LOCK_KEEP);
         if (result != 0)
             return complain(message, size, result, "lock", locks[i].path);
     }
@@ -220,8 +220,8 @@ static void settle_mark(struct command_entry *entry, struct registry_layout *map
     struct registry_mark *mark = &map->mark;
     uint32_t state = atomic_load(&mark->state);
     atomic_fetch_add(&map->generation, 1);
-    bool last_was_killed = state == MARK_CHANGED &&
-                           !process_is_alive(atomic_load(&mark->process), mark->start_time);
+    bool last_was_killed =
+        state == MARK_CHANGED && !process_is_alive(atomic_load(&mark->process), mark->start_time);
     if (by_signal || last_was_killed) {
         atomic_store(&mark->state, MARK_CHANGED);
         return;

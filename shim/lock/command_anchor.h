@@ -25,10 +25,12 @@ struct command_entry {
     _Atomic uint32_t changed; /* a member has changed a table */
     uint64_t path_hash;       /* of the lock file's path as the settings spell it */
     uint64_t device, inode;
-    int32_t descriptor;            /* the shared description, the same number in every member */
-    _Atomic int32_t new_process;   /* who opened the lock file again after it was replaced */
+    int32_t descriptor;          /* the shared description, the same number in every member */
+    _Atomic int32_t new_process; /* who opened the lock file again after it was replaced */
     _Atomic int32_t new_descriptor;
     int32_t supervisor;
+    _Atomic int32_t last_changer; /* the member that changed a table last */
+    int32_t reserved;
 };
 
 struct command_anchor {

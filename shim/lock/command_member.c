@@ -58,8 +58,8 @@ static bool add_membership(int descriptor)
     struct command_anchor *anchor = map_anchor(descriptor);
     if (anchor == NULL)
         return false;
-    memberships[membership_count++] = (struct membership){.anchor = anchor,
-                                                          .descriptor = descriptor};
+    memberships[membership_count++] =
+        (struct membership){.anchor = anchor, .descriptor = descriptor};
     own_record(descriptor);
     for (uint32_t i = 0; i < anchor->count; i++)
         own_record(anchor->entries[i].descriptor);
@@ -109,8 +109,8 @@ struct command_entry *command_entry_for(const char *lock_path, int *descriptor)
             if (!is_entry_for(entry, hash, there ? &status : NULL))
                 continue;
             struct stat shared;
-            if (kernel_fstat(entry->descriptor, &shared) != 0 ||
-                shared.st_dev != entry->device || shared.st_ino != entry->inode)
+            if (kernel_fstat(entry->descriptor, &shared) != 0 || shared.st_dev != entry->device ||
+                shared.st_ino != entry->inode)
                 return NULL; /* closed behind our back: we are out of the command */
             *descriptor = entry->descriptor;
             return entry;
@@ -160,8 +160,8 @@ int command_open_again(struct lock *lock)
         int pidfd = kernel_pidfd_open(process);
         if (pidfd < 0)
             return -ENOLCK;
-        descriptor = (int)KERNEL_CALL(SYS_pidfd_getfd, pidfd,
-                                      atomic_load(&entry->new_descriptor), 0, 0, 0, 0);
+        descriptor = (int)KERNEL_CALL(SYS_pidfd_getfd, pidfd, atomic_load(&entry->new_descriptor),
+                                      0, 0, 0, 0);
         (void)kernel_close(pidfd);
     } else {
         descriptor = lock_open_file(lock->path, lock->table_path);
@@ -207,10 +207,8 @@ void command_watch(pid_t process)
  */
 static void leave_tombstone(int number)
 {
-    struct command_anchor tombstone = {.version = COMMAND_VERSION,
-                                       .size = sizeof tombstone,
-                                       .over = 1,
-                                       .outer = -1};
+    struct command_anchor tombstone = {
+        .version = COMMAND_VERSION, .size = sizeof tombstone, .over = 1, .outer = -1};
     memcpy(tombstone.magic, COMMAND_MAGIC, sizeof tombstone.magic);
     int descriptor = kernel_memfd_create("lockshim-left", MFD_ALLOW_SEALING);
     if (descriptor < 0)
@@ -259,9 +257,15 @@ void command_moved(int from, int to)
     }
 }
 
-void command_note_change(struct command_entry *entry)
+void command_note_change(struct command_entry *entry, pid_t process)
 {
+    atomic_store(&entry->last_changer, process);
     atomic_store(&entry->changed, 1);
+}
+
+pid_t command_last_changer(const struct command_entry *entry)
+{
+    return atomic_load(&((struct command_entry *)entry)->last_changer);
 }
 
 bool command_has_changed(const struct command_entry *entry)

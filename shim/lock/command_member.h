@@ -46,7 +46,8 @@ void command_close_copies(void);
 /* One of the shim's own descriptors has another number now. */
 void command_moved(int from, int to);
 
-void command_note_change(struct command_entry *entry);
+void command_note_change(struct command_entry *entry, pid_t process);
+pid_t command_last_changer(const struct command_entry *entry);
 void command_note_locked(struct command_entry *entry);
 bool command_has_locked(const struct command_entry *entry);
 bool command_has_changed(const struct command_entry *entry);

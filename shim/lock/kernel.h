@@ -177,8 +177,8 @@ static inline int kernel_pidfd_open(pid_t process)
 static inline int kernel_poll(struct pollfd *polled, unsigned count, int64_t nanoseconds)
 {
     struct timespec timeout = {nanoseconds / 1000000000, nanoseconds % 1000000000};
-    return (int)KERNEL_CALL(SYS_ppoll, polled, count, nanoseconds < 0 ? NULL : &timeout, NULL,
-                            0, 0);
+    return (int)KERNEL_CALL(SYS_ppoll, polled, count, nanoseconds < 0 ? NULL : &timeout, NULL, 0,
+                            0);
 }
 
 /* Waits until *word is no longer expected, a wake, a signal or the end of the time (relative). */

@@ -27,20 +27,13 @@
 #define LOCKSHIM_LOCK_H
 
 #include "shim/lock/registry.h"
+#include "shim/lock/self.h"
 #include "shim/settings.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
-
-/* Who this process is; filled in on first use, made anew in a forked child. */
-struct lock_self {
-    _Atomic pid_t process;
-    uint64_t start_time;
-};
-extern struct lock_self lock_self;
-uint64_t lock_self_start_time(void);
 
 struct command_entry;
 
@@ -64,10 +57,9 @@ struct lock {
     int level;                  /* 0, or how deep we joined a holder that waits for us */
     _Atomic bool changed;       /* the mark is set */
     bool registry_opened;
-    bool waited;                /* the last taking had to wait */
     uint64_t acquired_at;
     uint64_t acquisition;
-    uint64_t generation; /* as it was when the lock was taken */
+    uint64_t generation;  /* as it was when the lock was taken */
     uint64_t own_changes; /* how often we ourselves raised it */
     struct registry_holder *slot;
     struct registry registry;
@@ -83,12 +75,14 @@ struct lock_notice {
 };
 extern void (*lock_notify)(const struct lock *lock, const struct lock_notice *notice);
 
+#define LOCK_KEEP 1u    /* never let go again before the process ends */
+#define LOCK_CHANGES 2u /* the user is about to change the table: as lock_before_change() */
+
 /*
- * One more user. The first takes the lock, waiting at most `timeout` nanoseconds (-1: for ever);
- * with `keep` it is never let go again before the process ends. Each success wants one leave
- * (unless kept).
+ * One more user. The first takes the lock, waiting at most `timeout` nanoseconds (-1: for ever).
+ * Each success wants one leave, unless kept.
  */
-int lock_enter(struct lock *lock, int64_t timeout, bool keep);
+int lock_enter(struct lock *lock, int64_t timeout, unsigned how);
 
 /* Held, and never to be let go before the process ends? Then nothing is to be entered. */
 #define LOCK_STATE_KEPT (1ull << 34)

@@ -91,7 +91,7 @@ bool lock_program_flock(struct lock *lock, int descriptor, int operation, int *r
     if (lock->shared && (operation & LOCK_EX) != 0)
         return false;
     if (!atomic_exchange(&lock->program_wants, true))
-        (void)lock_enter(lock, 0, false);
+        (void)lock_enter(lock, 0, 0);
     *result = 0;
     return true;
 }

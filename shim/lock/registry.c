@@ -80,8 +80,8 @@ static int make(const char *path, const char *table_path, const char *lock_path,
     char temporary[4200];
     snprintf(temporary, sizeof temporary, "%s.%d.%llx", path, (int)kernel_gettid(),
              (unsigned long long)registry_now());
-    int descriptor =
-        kernel_openat(AT_FDCWD, temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int descriptor = kernel_openat(AT_FDCWD, temporary,
+                                   O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (descriptor < 0)
         return descriptor;
     int result = -EIO;
@@ -119,8 +119,8 @@ static bool is_registry(int descriptor)
 
 static int open_file(const char *path)
 {
-    int descriptor = kernel_openat(AT_FDCWD, path,
-                                   O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
+    int descriptor =
+        kernel_openat(AT_FDCWD, path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
     if (descriptor < 0 || is_registry(descriptor))
         return descriptor;
     (void)kernel_close(descriptor);
@@ -287,8 +287,7 @@ static void clear_waiter(struct registry_layout *map, struct registry_waiter *sl
     atomic_store(&slot->ticket, 0);
     if (atomic_compare_exchange_strong(&slot->process, &owner, 0)) {
         uint32_t waiting = atomic_load(&map->waiting);
-        while (waiting > 0 &&
-               !atomic_compare_exchange_weak(&map->waiting, &waiting, waiting - 1)) {
+        while (waiting > 0 && !atomic_compare_exchange_weak(&map->waiting, &waiting, waiting - 1)) {
         }
     }
 }

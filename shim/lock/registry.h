@@ -99,7 +99,8 @@ enum registry_event_kind {
     EVENT_OUT_OF_REACH
 };
 
-/* 64 bytes. `number` is written last: an event whose number does not fit its place is unfinished. */
+/* 64 bytes. `number` is written last: an event whose number does not fit its place is unfinished.
+ */
 struct registry_event {
     _Atomic uint64_t number;
     uint64_t time; /* CLOCK_REALTIME, nanoseconds */
@@ -139,6 +140,7 @@ struct registry_layout {
     _Atomic uint32_t waiting;          /* how many slots of waiters are taken; a hint */
     _Atomic uint32_t joined;           /* how many have joined; a hint */
     _Atomic uint32_t crashed;          /* the last holder died inside and nobody has recovered */
+    _Atomic uint64_t lock_inode;       /* the lock file that the last holder saw at the path */
     _Atomic uint64_t counters[COUNTERS];
     struct registry_mark mark;
     struct registry_holder exclusive;

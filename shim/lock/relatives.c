@@ -2,7 +2,8 @@
  * Who waits for us. Starts from us: every ancestor that is blocked waiting for a child waits for
  * us. Then from the holder: what its threads are blocked on, and whether the other end is ours, or
  * belongs to a process that in turn waits for us. It must never wait itself, and it asks the
- * dearer questions (all processes' descriptors) only of a holder that is blocked on a pipe or socket.
+ * dearer questions (all processes' descriptors) only of a holder that is blocked on a pipe or
+ * socket.
  */
 #include "shim/lock/relatives.h"
 
@@ -316,7 +317,8 @@ static bool look_for_end(long descriptor, void *context)
         return true;
     if (!search->end->socket) {
         int mode = access_mode(search->process, descriptor);
-        if (!((search->end->reads && mode != O_RDONLY) || (search->end->writes && mode != O_WRONLY)))
+        if (!((search->end->reads && mode != O_RDONLY) ||
+              (search->end->writes && mode != O_WRONLY)))
             return true;
     }
     search->found = true;

@@ -93,8 +93,8 @@ static bool is_dots(const char *name)
 }
 
 /*
- * The directory part does not exist: resolves the longest part that does, and appends the rest as it
- * stands.
+ * The directory part does not exist: resolves the longest part that does, and appends the rest as
+ * it stands.
  */
 static bool resolve_missing(int directory, const char *path, char *result)
 {

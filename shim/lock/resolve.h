@@ -21,7 +21,8 @@
  */
 bool resolve_path(int directory, const char *path, bool follow, char *result);
 
-/* The path of an open file or directory; false for what has none (pipes, sockets, removed files). */
+/* The path of an open file or directory; false for what has none (pipes, sockets, removed files).
+ */
 bool resolve_descriptor(int descriptor, char *result);
 
 /*

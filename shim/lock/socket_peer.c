@@ -45,20 +45,19 @@ uint64_t socket_peer(uint64_t inode)
                                       NETLINK_SOCK_DIAG, 0, 0, 0);
     if (descriptor < 0)
         return 0;
-    struct question question = {
-        .header = {.nlmsg_len = sizeof question,
-                   .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-                   .nlmsg_flags = NLM_F_REQUEST},
-        .request = {.sdiag_family = AF_UNIX,
-                    .udiag_states = ~0u,
-                    .udiag_ino = (uint32_t)inode,
-                    .udiag_show = UDIAG_SHOW_PEER,
-                    .udiag_cookie = {~0u, ~0u}}};
+    struct question question = {.header = {.nlmsg_len = sizeof question,
+                                           .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+                                           .nlmsg_flags = NLM_F_REQUEST},
+                                .request = {.sdiag_family = AF_UNIX,
+                                            .udiag_states = ~0u,
+                                            .udiag_ino = (uint32_t)inode,
+                                            .udiag_show = UDIAG_SHOW_PEER,
+                                            .udiag_cookie = {~0u, ~0u}}};
     struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
     _Alignas(8) char answer[1024];
     uint64_t peer = 0;
-    if (KERNEL_CALL(SYS_sendto, descriptor, &question, sizeof question, 0, &kernel,
-                    sizeof kernel) > 0) {
+    if (KERNEL_CALL(SYS_sendto, descriptor, &question, sizeof question, 0, &kernel, sizeof kernel) >
+        0) {
         long got = KERNEL_CALL(SYS_recvfrom, descriptor, answer, sizeof answer, MSG_DONTWAIT, 0, 0);
         if (got > 0)
             peer = read_answer(answer, (size_t)got);

@@ -142,10 +142,8 @@ static bool level_holder_waits_for_us(struct lock *lock, int level)
 
 static int lock_level(int descriptor, int level, short type)
 {
-    struct flock range = {.l_type = type,
-                          .l_whence = SEEK_SET,
-                          .l_start = LOCK_LEVEL_OFFSET + level,
-                          .l_len = 1};
+    struct flock range = {
+        .l_type = type, .l_whence = SEEK_SET, .l_start = LOCK_LEVEL_OFFSET + level, .l_len = 1};
     return kernel_fcntl(descriptor, F_OFD_SETLK, (long)&range);
 }
 
@@ -258,9 +256,8 @@ static void tell_long_wait(struct wait *wait, uint64_t waited)
     pid_t holder = 0;
     if (registry_usable(&wait->lock->registry))
         holder = atomic_load(&wait->lock->registry.map->exclusive.process);
-    lock_tell(wait->lock, &(struct lock_notice){.kind = EVENT_LONG_WAIT,
-                                                .other = holder,
-                                                .waited = waited});
+    lock_tell(wait->lock,
+              &(struct lock_notice){.kind = EVENT_LONG_WAIT, .other = holder, .waited = waited});
 }
 
 static uint32_t release_sequence(struct lock *lock)
@@ -301,8 +298,8 @@ static void tell_failure(struct lock *lock, int result, uint64_t waited)
     if (result == -EAGAIN) {
         if (usable)
             registry_count(&lock->registry, COUNT_TIMEOUTS);
-        lock_tell(lock, &(struct lock_notice){
-                            .kind = EVENT_TIMEOUT, .error = EAGAIN, .waited = waited});
+        lock_tell(lock,
+                  &(struct lock_notice){.kind = EVENT_TIMEOUT, .error = EAGAIN, .waited = waited});
     } else if (result == -EDEADLK) {
         if (usable)
             registry_count(&lock->registry, COUNT_DEADLOCKS);
@@ -319,12 +316,11 @@ int lock_wait(struct lock *lock, int64_t timeout)
                         .look_interval = FIRST_LOOK_AGAIN,
                         .slot = -1};
     pid_t self = kernel_getpid();
-    lock->waited = true;
     if (registry_usable(&lock->registry)) {
         registry_count(&lock->registry, COUNT_CONTENDED);
-        wait.slot = registry_wait_begin(&lock->registry, self, lock_self_start_time(),
-                                        lock->shared ? REGISTRY_SHARED : REGISTRY_EXCLUSIVE,
-                                        wait.began);
+        wait.slot =
+            registry_wait_begin(&lock->registry, self, lock_self_start_time(),
+                                lock->shared ? REGISTRY_SHARED : REGISTRY_EXCLUSIVE, wait.began);
     }
     deadlock_publish(lock);
     int result = wait_in_queue(&wait);

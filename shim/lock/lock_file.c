@@ -1,0 +1,210 @@
+/*
+ * The lock file: opening it, locking what is open, and noticing that it is no longer the file at
+ * the path. It must never truncate, replace or remove it.
+ */
+#include "shim/lock/lock.h"
+
+#include "shim/lock/command_member.h"
+#include "shim/lock/kernel.h"
+#include "shim/lock/own.h"
+
+#include <errno.h>
+#include <sys/file.h>
+
+/* The path of the lock file is compared with what is open at most this often (ns). */
+#define PATH_CHECK_INTERVAL 4000000u
+
+static int open_existing(const char *path)
+{
+    int descriptor = kernel_openat(AT_FDCWD, path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
+    /* Enough for flock on a local file system, where the file may not be written. */
+    if (descriptor == -EACCES || descriptor == -EROFS || descriptor == -EPERM)
+        descriptor = kernel_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
+    return descriptor;
+}
+
+/* A new lock file lets in whoever may use the table. */
+static void open_to_users(int descriptor, const char *table_path)
+{
+    struct stat table, own;
+    if (table_path == NULL || kernel_fstatat(AT_FDCWD, table_path, &table, 0) != 0 ||
+        kernel_fstat(descriptor, &own) != 0)
+        return;
+    if (table.st_uid != own.st_uid || table.st_gid != own.st_gid) {
+        if (KERNEL_CALL(SYS_fchown, descriptor, table.st_uid, table.st_gid, 0, 0, 0) != 0)
+            (void)KERNEL_CALL(SYS_fchown, descriptor, -1, table.st_gid, 0, 0, 0);
+    }
+    (void)KERNEL_CALL(SYS_fchmod, descriptor, table.st_mode & 0666, 0, 0, 0, 0);
+}
+
+int lock_open_file(const char *path, const char *table_path)
+{
+    for (int attempt = 0; attempt < 16; attempt++) {
+        /* Without O_CREAT first: fs.protected_regular refuses it on others' files in /tmp. */
+        int descriptor = open_existing(path);
+        if (descriptor != -ENOENT)
+            return descriptor;
+        descriptor = kernel_openat(
+            AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW, 0666);
+        if (descriptor >= 0) {
+            open_to_users(descriptor, table_path);
+            return descriptor;
+        }
+        if (descriptor != -EEXIST)
+            return descriptor;
+    }
+    return -ENOENT;
+}
+
+static int open_descriptor(struct lock *lock)
+{
+    int descriptor = lock_open_file(lock->path, lock->table_path);
+    if (descriptor < 0)
+        return descriptor;
+    struct stat status;
+    int result = kernel_fstat(descriptor, &status);
+    if (result == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode))
+        result = -ENOLCK;
+    if (result != 0) {
+        (void)kernel_close(descriptor);
+        return result;
+    }
+    descriptor = own_adopt(descriptor);
+    int none = -1;
+    if (!atomic_compare_exchange_strong(&lock->descriptor, &none, descriptor)) {
+        own_close(descriptor); /* another thread was faster */
+        return 0;
+    }
+    lock->device = status.st_dev;
+    lock->inode = status.st_ino;
+    lock->path_checked = 0;
+    return 0;
+}
+
+static void close_descriptor(struct lock *lock, int descriptor)
+{
+    int expected = descriptor;
+    if (atomic_compare_exchange_strong(&lock->descriptor, &expected, -1))
+        own_close(descriptor);
+}
+
+/* --- one attempt --- */
+
+static uint64_t coarse_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* Has nothing happened to the lock file since the path was last compared, a moment ago? */
+static bool checked_a_moment_ago(const struct lock *lock)
+{
+    /*
+     * Whoever locks another inode under this path writes its number into the registry; without one
+     * the link count of what is open shows an unlinked or overwritten file.
+     */
+    if (lock->path_checked == 0 || coarse_now() - lock->path_checked >= PATH_CHECK_INTERVAL)
+        return false;
+    if (lock->registry.map != NULL)
+        return atomic_load_explicit(&lock->registry.map->lock_inode, memory_order_relaxed) ==
+               lock->inode;
+    struct stat status;
+    return kernel_fstat(atomic_load(&lock->descriptor), &status) == 0 && status.st_nlink != 0 &&
+           status.st_ino == lock->inode;
+}
+
+/*
+ * Is what we have locked the file at the path? Asked at least every 4 ms. A descriptor that the
+ * program closed behind our back shows by its inode.
+ */
+static bool still_in_place(struct lock *lock, int descriptor)
+{
+    struct stat status;
+    if (checked_a_moment_ago(lock))
+        return true;
+    if (kernel_fstat(descriptor, &status) != 0 || status.st_dev != lock->device ||
+        status.st_ino != lock->inode || status.st_nlink == 0)
+        return false;
+    if (kernel_fstatat(AT_FDCWD, lock->path, &status, 0) != 0 || status.st_dev != lock->device ||
+        status.st_ino != lock->inode)
+        return false;
+    lock->path_checked = coarse_now();
+    if (lock->registry.map != NULL)
+        atomic_store(&lock->registry.map->lock_inode, lock->inode);
+    return true;
+}
+
+bool lock_range_taken(int descriptor, int from_level)
+{
+    struct flock range = {.l_type = F_WRLCK,
+                          .l_whence = SEEK_SET,
+                          .l_start = LOCK_LEVEL_OFFSET + from_level,
+                          .l_len = LOCK_LEVELS};
+    if (kernel_fcntl(descriptor, F_OFD_GETLK, (long)&range) != 0)
+        return false;
+    return range.l_type != F_UNLCK && range.l_pid == -1;
+}
+
+/*
+ * Those who joined the last holder are looked for in the kernel. In a loop of short sessions what
+ * the registry says is enough: it says that there are none.
+ */
+static bool joined_inside(struct lock *lock, int descriptor)
+{
+    struct registry_layout *map = lock->registry.map;
+    bool often = lock->scope == SCOPE_SESSION || lock->scope == SCOPE_CALL;
+    if (often && map != NULL && atomic_load_explicit(&map->joined, memory_order_acquire) == 0)
+        return false;
+    if (lock_range_taken(descriptor, 1))
+        return true;
+    if (map != NULL) /* we have the lock: nobody joins us now, so those counted are gone */
+        atomic_store(&map->joined, 0);
+    return false;
+}
+
+static void replace_descriptor(struct lock *lock, int descriptor)
+{
+    lock_tell(lock, &(struct lock_notice){.kind = EVENT_REPLACED,
+                                          .text = "the lock file was removed or replaced"});
+    (void)kernel_flock(descriptor, LOCK_UN);
+    close_descriptor(lock, descriptor);
+}
+
+int lock_attempt(struct lock *lock)
+{
+    for (int attempt = 0; attempt < 64; attempt++) {
+        int descriptor = atomic_load(&lock->descriptor);
+        if (descriptor < 0) {
+            int result = lock->entry != NULL ? command_open_again(lock) : open_descriptor(lock);
+            if (result != 0)
+                return result;
+            continue;
+        }
+        int result;
+        do
+            result = kernel_flock(descriptor, (lock->shared ? LOCK_SH : LOCK_EX) | LOCK_NB);
+        while (result == -EINTR);
+        if (result == -EBADF) {
+            own_forget(descriptor);
+            atomic_compare_exchange_strong(&lock->descriptor, &descriptor, -1);
+            continue;
+        }
+        if (result == -EINVAL || result == -EOPNOTSUPP || result == -ENOSYS)
+            return -ENOLCK;
+        if (result != 0)
+            return result;
+        (void)registry_usable(&lock->registry);
+        if (!still_in_place(lock, descriptor)) {
+            replace_descriptor(lock, descriptor);
+            continue;
+        }
+        if (joined_inside(lock, descriptor)) {
+            (void)kernel_flock(descriptor, LOCK_UN);
+            return -EWOULDBLOCK;
+        }
+        lock->level = 0;
+        return 0;
+    }
+    return -ENOLCK;
+}

@@ -1,0 +1,30 @@
+/*
+ * The registry's side of a lock; for lock.c, wait.c and lock_file.c.
+ */
+#ifndef LOCKSHIM_PUBLISH_H
+#define LOCKSHIM_PUBLISH_H
+
+#include "shim/lock/lock.h"
+
+#include <stdbool.h>
+
+/* Opens the registry on first use. */
+void publish_open(struct lock *lock);
+
+/*
+ * With the lock just taken, and right after registry_usable(): looks at the last holder's mark.
+ * 0, or -EOWNERDEAD: it died inside, and the settings say that this keeps others out.
+ */
+int publish_check_crash(struct lock *lock);
+
+/* Names us as holder; with `changes` as one who changes the table. Right after the former. */
+void publish_entered(struct lock *lock, bool changes);
+
+/* About to let go, and having let go. */
+void publish_leaving(struct lock *lock);
+void publish_released(struct lock *lock);
+
+/* After exec: the lock came with us. */
+void publish_adopted(struct lock *lock);
+
+#endif
