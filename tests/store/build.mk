@@ -28,6 +28,8 @@ check-store-units: $(STORE_UNITS)
 .PHONY: check-store-samples check-store-tool check-store-processes
 check-store-samples check-store-tool check-store-processes: check-store-%: $(BUILD)/tablestore
 	BUILD=$(BUILD) tests/store/$*.sh
+# The part under lockctl; without these two it would be skipped.
+check-store-processes: $(BUILD)/lockctl $(BUILD)/liblockshim.so
 
 LINT_SH += $(wildcard tests/store/*.sh)
 LINT_C += $(wildcard tests/store/*.[ch])

@@ -13,7 +13,7 @@ struct model_value {
 };
 
 struct model_field {
-    char name[12];
+    char name[24];
     enum tablestore_type type;
     struct model_value standard;
 };
