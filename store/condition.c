@@ -239,6 +239,8 @@ static int match(const struct bound_condition *condition, struct block block, st
     if (!bytes_reserve(scratch, block.length) ||
         block_decode(condition->type, block, &value, (char *)scratch->data) != NULL)
         return -2;
+    /* The end is said twice, because not every regexec knows REG_STARTEND; the block was longer. */
+    scratch->data[value.text.length] = '\0';
     regmatch_t range = {.rm_so = 0, .rm_eo = (regoff_t)value.text.length};
     return regexec(&condition->expression, (const char *)scratch->data, 1, &range, REG_STARTEND) ==
            0;
