@@ -29,9 +29,11 @@ $(BUILD)/$(STORE_SONAME): $(STORE_OBJECTS)
 $(BUILD)/tablestore: $(STORE_TOOL_OBJECTS) $(BUILD)/libtablestore.a
 	$(CC) $(BASE_LDFLAGS) -o $@ $^ $(STORE_TOOL_LIBS) $(STORE_LIBS)
 
-$(BUILD)/tablestore.pc: store/build.mk
+# Written anew each time, because PREFIX may be another.
+.PHONY: $(BUILD)/tablestore.pc
+$(BUILD)/tablestore.pc:
 	@mkdir -p $(@D)
-	printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$(INCLUDEDIR)' '' \
+	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$(INCLUDEDIR)' '' \
 		'Name: tablestore' 'Description: An embedded store over tables in the format of Buzhug 1.8' \
 		'Version: $(VERSION)' 'Libs: -L$${libdir} -ltablestore' \
 		'Libs.private: $(STORE_LIBS)' 'Cflags: -I$${includedir}' >$@
