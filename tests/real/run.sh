@@ -148,11 +148,11 @@ expected()
 
 # Everything that a round starts carries this in its environment, so that what is left of it can
 # be found, however it daemonized.
-export LOCKSHIM_REAL_RUN="$$.$RANDOM$RANDOM"
+export REAL_TEST_RUN="$$.$RANDOM$RANDOM"
 
 ours()
 {
-    env -u LOCKSHIM_REAL_RUN grep -lzxF "LOCKSHIM_REAL_RUN=$LOCKSHIM_REAL_RUN" \
+    env -u REAL_TEST_RUN grep -lzxF "REAL_TEST_RUN=$REAL_TEST_RUN" \
         /proc/[0-9]*/environ 2>/dev/null |
         while IFS=/ read -r _ _ pid _; do
             echo "$pid"
@@ -166,19 +166,20 @@ kill_ours()
     ((${#pids[@]} == 0)) || kill -KILL "${pids[@]}" 2>/dev/null
 }
 
-# What hangs, on what, and who has the lock.
+# Who has the lock, and what hangs, on what: a few of each kind.
 describe_hang()
 {
-    local pid lock
-    for pid in $(ours | head -n 12); do
-        printf '      %s: %s, state %s, in %s, system call %s\n' "$pid" \
-            "$(tr '\0' ' ' <"/proc/$pid/cmdline" | cut -c1-100)" \
-            "$(sed -n 's/^State:[[:blank:]]*\(.\).*/\1/p' "/proc/$pid/status")" \
-            "$(cat "/proc/$pid/wchan")" "$(cut -d' ' -f1-3 "/proc/$pid/syscall")"
-    done 2>/dev/null
+    local pid pids lock
+    pids=$(ours)
     lock=$(stat -c %i "$TABLE.lock" 2>/dev/null) &&
-        grep ":$lock " /proc/locks | head -n 5 | sed 's/^/      /'
-}
+        grep ":$lock " /proc/locks | head -n 3 | sed 's/^/      /'
+    for pid in $pids; do
+        printf '      %s: state %s, in %s, system call %s: %s\n' "$pid" \
+            "$(sed -n 's/^State:[[:blank:]]*\(.\).*/\1/p' "/proc/$pid/status")" \
+            "$(cat "/proc/$pid/wchan")" "$(cut -d' ' -f1-3 "/proc/$pid/syscall")" \
+            "$(tr '\0' ' ' <"/proc/$pid/cmdline" | sed "s,$WORK/,,g" | cut -c1-60)"
+    done | sort -s -k5,5 | awk '{ key = $5 " " $8 } seen[key]++ < 3' | head -n 16
+} 2>/dev/null
 
 worker()
 {

@@ -1,4 +1,4 @@
-# debugfs: writes a file into an ext2 image, and removes one
+# debugfs: writes a file into an ext2 image
 needs='mke2fs debugfs'
 right='process'
 size=100
@@ -19,10 +19,6 @@ setup()
 insert()
 {
     cd "$WORK/files" && run debugfs -w -R "write $1 $1" "$TABLE/disk.img"
-}
-delete()
-{
-    run debugfs -w -R "rm $1" "$TABLE/disk.img"
 }
 list()
 {
