@@ -25,6 +25,7 @@ $(BUILD)/obj/shim/liblockshim.map: shim/interpose/symbols.def
 
 $(BUILD)/liblockshim.so: $(SHIM_OBJECTS) $(BUILD)/obj/shim/liblockshim.map
 	$(CC) -shared $(BASE_LDFLAGS) $(LDFLAGS) -Wl,-z,initfirst -Wl,-z,nodelete -Wl,-z,defs \
+		-Wl,-z,noseparate-code -Wl,-z,norelro -Wl,-O1 -Wl,--hash-style=gnu \
 		-Wl,-soname,liblockshim.so -Wl,--version-script=$(BUILD)/obj/shim/liblockshim.map \
 		-o $@ $(SHIM_OBJECTS)
 

@@ -23,17 +23,53 @@ static const char *search_path(char *const *environment)
     return NULL;
 }
 
-static bool is_out_of_reach(const char *path, bool search, char *const *arguments,
-                            char *const *environment, struct program_report *report)
+/* Does it matter what is executed? A command's member takes the lock, others write to the log. */
+static bool is_of_interest(void)
 {
-    if (path == NULL)
-        return false;
+    for (unsigned i = 0; i < tables_count; i++) {
+        const struct table *table = tables_get(i);
+        if (table->lock->entry != NULL || table->settings.log != NULL)
+            return true;
+    }
+    return false;
+}
+
+static void examine(struct execution *execution, const char *path, bool search,
+                    char *const *arguments, char *const *environment, struct program_report *report)
+{
     extern char **environ;
+    *execution = (struct execution){false, false};
+    if (path == NULL || !start_guarding() || !is_of_interest())
+        return;
     if (search) /* as execvp does: along the caller's own PATH */
         program_examine_name(path, search_path(environ), arguments, environment, report);
     else
         program_examine(path, arguments, environment, report);
-    return report->reach != PROGRAM_REACHABLE && report->reach != PROGRAM_MISSING;
+    execution->out_of_reach =
+        report->reach != PROGRAM_REACHABLE && report->reach != PROGRAM_MISSING;
+    execution->drop_preload = report->reach == PROGRAM_OTHER_LIBC;
+}
+
+size_t execution_environment_size(char *const *environment)
+{
+    size_t count = 1;
+    while (environment != NULL && environment[count - 1] != NULL)
+        count++;
+    return count;
+}
+
+char *const *execution_environment(const struct execution *execution, char *const *environment,
+                                   char **room)
+{
+    if (!execution->drop_preload || environment == NULL)
+        return environment;
+    size_t count = 0;
+    for (; *environment != NULL; environment++) {
+        if (strncmp(*environment, "LD_PRELOAD=", 11) != 0)
+            room[count++] = *environment;
+    }
+    room[count] = NULL;
+    return room;
 }
 
 /* Takes a command's lock for a program that will not; says so where nobody can. */
@@ -81,18 +117,17 @@ static bool go_on(struct lock *lock, void *context)
     return true;
 }
 
-int execution_begins(const char *path, bool search, char *const *arguments,
-                     char *const *environment)
+int execution_begins(struct execution *execution, const char *path, bool search,
+                     char *const *arguments, char *const *environment)
 {
     struct program_report report;
-    if (!start_guarding())
-        return 0;
-    if (is_out_of_reach(path, search, arguments, environment, &report)) {
+    examine(execution, path, search, arguments, environment, &report);
+    if (execution->out_of_reach) {
         int error = stand_in_for_all(&report);
         if (error != 0)
             return error;
     }
-    if (touch_is_own_process()) {
+    if (start_guarding() && touch_is_own_process()) {
         bool yes = true;
         lock_each(survive, &yes);
         touch_process_ends();
@@ -111,13 +146,12 @@ void execution_failed(void)
     errno = error;
 }
 
-int execution_of_child(const char *path, bool search, char *const *arguments,
-                       char *const *environment, bool *out_of_reach)
+int execution_of_child(struct execution *execution, const char *path, bool search,
+                       char *const *arguments, char *const *environment)
 {
     struct program_report report;
-    *out_of_reach =
-        start_guarding() && is_out_of_reach(path, search, arguments, environment, &report);
-    return *out_of_reach ? stand_in_for_all(&report) : 0;
+    examine(execution, path, search, arguments, environment, &report);
+    return execution->out_of_reach ? stand_in_for_all(&report) : 0;
 }
 
 void execution_watch(pid_t process)

@@ -6,20 +6,19 @@
 #include "shim/descriptors.h"
 #include "shim/lock/kernel.h"
 #include "shim/lock/own.h"
+#include "shim/start.h"
 #include "shim/tables.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-static char program_name[64] = "?";
 static struct stat standard_error;
 static bool has_standard_error;
 static _Atomic bool refusal_told;
 
-void report_set_up(const char *program)
+void report_set_up(void)
 {
-    snprintf(program_name, sizeof program_name, "%s", program);
     has_standard_error = kernel_fstat(2, &standard_error) == 0;
 }
 
@@ -84,7 +83,7 @@ void report_log(const struct table *table, const char *text)
         snprintf(line, sizeof line, "%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ %s[%d] %s: %s",
                  broken_down.tm_year + 1900, broken_down.tm_mon + 1, broken_down.tm_mday,
                  broken_down.tm_hour, broken_down.tm_min, broken_down.tm_sec, now.tv_nsec / 1000000,
-                 program_name, (int)kernel_getpid(), table->path, text);
+                 start_program_name(), (int)kernel_getpid(), table->path, text);
     size_t size = finish_line(line, sizeof line, length);
     if (strcmp(where, "stderr") == 0)
         write_standard_error(line, size);

@@ -10,7 +10,7 @@
 struct table;
 
 /* Remembers what stderr is, so that a file that is opened in its place is never written into. */
-void report_set_up(const char *program);
+void report_set_up(void);
 
 /* One line on stderr, whatever was said before. `about` may be NULL. */
 void report_line(const char *about, const char *text);

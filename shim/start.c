@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 extern char **environ;
 
@@ -28,8 +29,11 @@ static char program_path[4096];
 /* The constructor may run before libc has set environ. */
 static char **environment;
 
+static void find_program(void);
+
 const char *start_program_name(void)
 {
+    find_program();
     const char *slash = strrchr(program_path, '/');
     return slash != NULL ? slash + 1 : program_path;
 }
@@ -40,8 +44,14 @@ static _Noreturn void stop(const char *why, int status)
     kernel_exit_group(status);
 }
 
+/*
+ * The kernel keeps the name that was executed: where nobody asks for more (exemptions, messages)
+ * the path of the executable is not looked up.
+ */
 static void find_program(void)
 {
+    if (program_path[0] != '\0')
+        return;
     ssize_t length =
         kernel_readlinkat(AT_FDCWD, "/proc/self/exe", program_path, sizeof program_path - 1);
     program_path[length > 0 ? length : 0] = '\0';
@@ -111,7 +121,10 @@ static bool look_at_inherited(long number, void *context)
     if (own_is(descriptor))
         return true;
     char path[RESOLVE_SIZE];
-    if (!resolve_descriptor(descriptor, path))
+    struct stat status;
+    if (kernel_fstat(descriptor, &status) != 0 ||
+        !(S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)) ||
+        !resolve_descriptor(descriptor, path))
         return true;
     struct lock *lock = tables_lock_at(path);
     /* High up it is the shim's own, from before exec; else the program's, from flock(1) perhaps. */
@@ -167,6 +180,34 @@ static const char *variable(const char *name)
     return NULL;
 }
 
+static bool is_asking_a_touch(void)
+{
+    for (unsigned i = 0; i < tables_count; i++) {
+        if (tables_get(i)->lock->entry != NULL || tables_get(i)->settings.scope == SCOPE_PROCESS)
+            return true;
+    }
+    return false;
+}
+
+static bool wants_name(const struct settings *settings)
+{
+    for (size_t i = 0; i < settings->count; i++) {
+        if (settings->tables[i].exempt != NULL)
+            return true;
+    }
+    return false;
+}
+
+/* lockctl itself touches no table; what it starts is looked at by itself. */
+static bool is_lockctl(void)
+{
+    const char *executed = (const char *)getauxval(AT_EXECFN); // NOLINT
+    const char *slash = executed != NULL ? strrchr(executed, '/') : NULL;
+    const char *name = slash != NULL ? slash + 1 : executed;
+    return name != NULL && strcmp(name, "lockctl") == 0 &&
+           strcmp(start_program_name(), "lockctl") == 0;
+}
+
 static void start(void)
 {
     struct settings settings;
@@ -175,20 +216,19 @@ static void start(void)
         atomic_store(&guard_state, GUARD_IDLE);
         return;
     }
-    find_program();
-    report_set_up(start_program_name());
+    report_set_up();
     const char *wrong = settings_from_environment(&settings, environment);
-    if (wrong == NULL && strcmp(start_program_name(), "lockctl") != 0)
-        wrong = tables_set_up(&settings, start_program_name());
+    if (wrong == NULL && !is_lockctl())
+        wrong = tables_set_up(&settings, wants_name(&settings) ? start_program_name() : "");
     if (wrong != NULL)
         stop(wrong, SETTINGS_EXIT_STATUS);
     if (tables_count == 0) { /* exempt from all of them */
         atomic_store(&guard_state, GUARD_IDLE);
         return;
     }
-    lock_self_look_at_objects();
     lock_notify = report_notice;
     join_command(&settings);
+    touch_asking_matters = is_asking_a_touch();
     process_each_number("/proc/self/fd", look_at_inherited, NULL);
     count_inherited();
     lock_each(end_adoption, NULL);

@@ -164,6 +164,18 @@ static struct place find_finally(int directory, const char *path, bool follow)
     return place;
 }
 
+bool touch_asking_matters = true;
+
+enum touch_answer touch_asks(struct touch *touch, int directory, const char *path)
+{
+    if (!start_guarding() || path == NULL || !touch_asking_matters)
+        return TOUCH_NOBODYS;
+    struct place place = tables_find(directory, path, true);
+    if (place.table == NULL)
+        return place.may_be_link ? TOUCH_UNLESS_LINK : TOUCH_NOBODYS;
+    return touch_path(touch, directory, path, true, TOUCH_ASK) ? TOUCH_BEGUN : TOUCH_NOBODYS;
+}
+
 bool touch_found(struct touch *touch, const struct place *place, int directory, const char *path,
                  bool follow, enum touch_kind kind)
 {
@@ -178,6 +190,8 @@ bool touch_path(struct touch *touch, int directory, const char *path, bool follo
                 enum touch_kind kind)
 {
     if (!start_guarding() || path == NULL)
+        return false;
+    if (kind == TOUCH_ASK && !touch_asking_matters)
         return false;
     struct place place = find_finally(directory, path, follow);
     return touch_found(touch, &place, directory, path, follow, kind);

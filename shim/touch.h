@@ -54,6 +54,17 @@ static inline bool touch_guarding(void)
 bool touch_path(struct touch *touch, int directory, const char *path, bool follow,
                 enum touch_kind kind);
 
+/* Is asking a touch under the scope of any table? Else such calls need not be looked at. */
+extern bool touch_asking_matters;
+
+/*
+ * For calls that ask about what a path leads to, and can also be made without following a link at
+ * its end: NOBODYS unless it is a link, where one call without following tells whether it is; and if
+ * so, touch_path() decides.
+ */
+enum touch_answer { TOUCH_NOBODYS, TOUCH_UNLESS_LINK, TOUCH_BEGUN };
+enum touch_answer touch_asks(struct touch *touch, int directory, const char *path);
+
 /* The same for two paths at once (rename, link): a touch if either is a table's. */
 bool touch_two_paths(struct touch *touch, int directory, const char *path, enum touch_kind kind,
                      int other_directory, const char *other_path, enum touch_kind other_kind);

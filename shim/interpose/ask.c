@@ -14,150 +14,162 @@ static bool follows(int flags)
     return (flags & AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-INTERPOSE
-int stat(const char *path, struct stat *status)
+/*
+ * stat and its relatives follow a link at the end. Whether there is one the same call tells when it
+ * does not follow: `plain` is that call, and its answer is the answer unless `is_link`.
+ */
+#define ASK_STATUS(directory, path, plain, is_link, call)                                          \
+    struct touch touch;                                                                            \
+    enum touch_answer answer =                                                                     \
+        touch_guarding() ? touch_asks(&touch, directory, path) : TOUCH_NOBODYS;                    \
+    if (answer == TOUCH_UNLESS_LINK) {                                                             \
+        int plainly = plain;                                                                       \
+        if (plainly != 0 || !(is_link))                                                            \
+            return plainly;                                                                        \
+        if (touch_path(&touch, directory, path, true, TOUCH_ASK))                                  \
+            answer = TOUCH_BEGUN;                                                                  \
+    }                                                                                              \
+    if (answer != TOUCH_BEGUN)                                                                     \
+        return call;                                                                               \
+    int result = touch.error != 0 ? -1 : (call);                                                   \
+    touch_end(&touch);                                                                             \
+    return result
+
+INTERPOSE int stat(const char *path, struct stat *status)
 {
-    ASK(int, -1, AT_FDCWD, path, true, REAL(stat)(path, status));
+    ASK_STATUS(AT_FDCWD, path, REAL(lstat)(path, status), S_ISLNK(status->st_mode),
+               REAL(stat)(path, status));
 }
 
-INTERPOSE
-int stat64(const char *path, struct stat64 *status)
+INTERPOSE int stat64(const char *path, struct stat64 *status)
 {
-    ASK(int, -1, AT_FDCWD, path, true, REAL(stat64)(path, status));
+    ASK_STATUS(AT_FDCWD, path, REAL(lstat64)(path, status), S_ISLNK(status->st_mode),
+               REAL(stat64)(path, status));
 }
 
-INTERPOSE
-int lstat(const char *path, struct stat *status)
+INTERPOSE int lstat(const char *path, struct stat *status)
 {
     ASK(int, -1, AT_FDCWD, path, false, REAL(lstat)(path, status));
 }
 
-INTERPOSE
-int lstat64(const char *path, struct stat64 *status)
+INTERPOSE int lstat64(const char *path, struct stat64 *status)
 {
     ASK(int, -1, AT_FDCWD, path, false, REAL(lstat64)(path, status));
 }
 
-INTERPOSE
-int fstatat(int directory, const char *path, struct stat *status, int flags)
+INTERPOSE int fstatat(int directory, const char *path, struct stat *status, int flags)
 {
-    ASK(int, -1, directory, path, follows(flags), REAL(fstatat)(directory, path, status, flags));
+    ASK_STATUS(directory, path, REAL(fstatat)(directory, path, status, flags | AT_SYMLINK_NOFOLLOW),
+               follows(flags) && S_ISLNK(status->st_mode),
+               REAL(fstatat)(directory, path, status, flags));
 }
 
-INTERPOSE
-int fstatat64(int directory, const char *path, struct stat64 *status, int flags)
+INTERPOSE int fstatat64(int directory, const char *path, struct stat64 *status, int flags)
 {
-    ASK(int, -1, directory, path, follows(flags), REAL(fstatat64)(directory, path, status, flags));
+    ASK_STATUS(directory, path,
+               REAL(fstatat64)(directory, path, status, flags | AT_SYMLINK_NOFOLLOW),
+               follows(flags) && S_ISLNK(status->st_mode),
+               REAL(fstatat64)(directory, path, status, flags));
 }
 
-INTERPOSE
-int statx(int directory, const char *path, int flags, unsigned mask, struct statx *status)
+/* The type is asked for even where the program does not want it: it tells whether it is a link. */
+INTERPOSE int statx(int directory, const char *path, int flags, unsigned mask, struct statx *status)
 {
-    ASK(int, -1, directory, path, follows(flags),
-        REAL(statx)(directory, path, flags, mask, status));
+    ASK_STATUS(directory, path,
+               REAL(statx)(directory, path, flags | AT_SYMLINK_NOFOLLOW, mask | STATX_TYPE, status),
+               follows(flags) && S_ISLNK(status->stx_mode),
+               REAL(statx)(directory, path, flags, mask, status));
 }
 
-INTERPOSE
-int __xstat(int version, const char *path, struct stat *status)
+INTERPOSE int __xstat(int version, const char *path, struct stat *status)
 {
-    ASK(int, -1, AT_FDCWD, path, true, REAL(__xstat)(version, path, status));
+    ASK_STATUS(AT_FDCWD, path, REAL(__lxstat)(version, path, status), S_ISLNK(status->st_mode),
+               REAL(__xstat)(version, path, status));
 }
 
-INTERPOSE
-int __xstat64(int version, const char *path, struct stat64 *status)
+INTERPOSE int __xstat64(int version, const char *path, struct stat64 *status)
 {
-    ASK(int, -1, AT_FDCWD, path, true, REAL(__xstat64)(version, path, status));
+    ASK_STATUS(AT_FDCWD, path, REAL(__lxstat64)(version, path, status), S_ISLNK(status->st_mode),
+               REAL(__xstat64)(version, path, status));
 }
 
-INTERPOSE
-int __lxstat(int version, const char *path, struct stat *status)
+INTERPOSE int __lxstat(int version, const char *path, struct stat *status)
 {
     ASK(int, -1, AT_FDCWD, path, false, REAL(__lxstat)(version, path, status));
 }
 
-INTERPOSE
-int __lxstat64(int version, const char *path, struct stat64 *status)
+INTERPOSE int __lxstat64(int version, const char *path, struct stat64 *status)
 {
     ASK(int, -1, AT_FDCWD, path, false, REAL(__lxstat64)(version, path, status));
 }
 
-INTERPOSE
-int __fxstatat(int version, int directory, const char *path, struct stat *status, int flags)
+INTERPOSE int __fxstatat(int version, int directory, const char *path, struct stat *status,
+                         int flags)
 {
     ASK(int, -1, directory, path, follows(flags),
         REAL(__fxstatat)(version, directory, path, status, flags));
 }
 
-INTERPOSE
-int __fxstatat64(int version, int directory, const char *path, struct stat64 *status, int flags)
+INTERPOSE int __fxstatat64(int version, int directory, const char *path, struct stat64 *status,
+                           int flags)
 {
     ASK(int, -1, directory, path, follows(flags),
         REAL(__fxstatat64)(version, directory, path, status, flags));
 }
 
-INTERPOSE
-int access(const char *path, int mode)
+INTERPOSE int access(const char *path, int mode)
 {
     ASK(int, -1, AT_FDCWD, path, true, REAL(access)(path, mode));
 }
 
-INTERPOSE
-int faccessat(int directory, const char *path, int mode, int flags)
+INTERPOSE int faccessat(int directory, const char *path, int mode, int flags)
 {
     ASK(int, -1, directory, path, follows(flags), REAL(faccessat)(directory, path, mode, flags));
 }
 
-INTERPOSE
-int eaccess(const char *path, int mode)
+INTERPOSE int eaccess(const char *path, int mode)
 {
     ASK(int, -1, AT_FDCWD, path, true, REAL(eaccess)(path, mode));
 }
 
-INTERPOSE
-int euidaccess(const char *path, int mode)
+INTERPOSE int euidaccess(const char *path, int mode)
 {
     ASK(int, -1, AT_FDCWD, path, true, REAL(euidaccess)(path, mode));
 }
 
-INTERPOSE
-ssize_t readlink(const char *path, char *target, size_t size)
+INTERPOSE ssize_t readlink(const char *path, char *target, size_t size)
 {
     ASK(ssize_t, -1, AT_FDCWD, path, false, REAL(readlink)(path, target, size));
 }
 
-INTERPOSE
-ssize_t readlinkat(int directory, const char *path, char *target, size_t size)
+INTERPOSE ssize_t readlinkat(int directory, const char *path, char *target, size_t size)
 {
     ASK(ssize_t, -1, directory, path, false, REAL(readlinkat)(directory, path, target, size));
 }
 
-INTERPOSE
-ssize_t __readlink_chk(const char *path, char *target, size_t size, size_t space)
+INTERPOSE ssize_t __readlink_chk(const char *path, char *target, size_t size, size_t space)
 {
     ASK(ssize_t, -1, AT_FDCWD, path, false, REAL(__readlink_chk)(path, target, size, space));
 }
 
-INTERPOSE
-ssize_t __readlinkat_chk(int directory, const char *path, char *target, size_t size, size_t space)
+INTERPOSE ssize_t __readlinkat_chk(int directory, const char *path, char *target, size_t size,
+                                   size_t space)
 {
     ASK(ssize_t, -1, directory, path, false,
         REAL(__readlinkat_chk)(directory, path, target, size, space));
 }
 
-INTERPOSE
-char *realpath(const char *path, char *resolved)
+INTERPOSE char *realpath(const char *path, char *resolved)
 {
     ASK(char *, NULL, AT_FDCWD, path, true, REAL(realpath)(path, resolved));
 }
 
-INTERPOSE
-char *__realpath_chk(const char *path, char *resolved, size_t space)
+INTERPOSE char *__realpath_chk(const char *path, char *resolved, size_t space)
 {
     ASK(char *, NULL, AT_FDCWD, path, true, REAL(__realpath_chk)(path, resolved, space));
 }
 
-INTERPOSE
-char *canonicalize_file_name(const char *path)
+INTERPOSE char *canonicalize_file_name(const char *path)
 {
     ASK(char *, NULL, AT_FDCWD, path, true, REAL(canonicalize_file_name)(path));
 }
@@ -169,14 +181,12 @@ static int moved(int result)
     return result;
 }
 
-INTERPOSE
-int chdir(const char *path)
+INTERPOSE int chdir(const char *path)
 {
     ASK(int, -1, AT_FDCWD, path, true, moved(REAL(chdir)(path)));
 }
 
-INTERPOSE
-int fchdir(int descriptor)
+INTERPOSE int fchdir(int descriptor)
 {
     return moved(REAL(fchdir)(descriptor));
 }

@@ -21,16 +21,14 @@ static int close_one(int (*real)(int), int descriptor)
     return result;
 }
 
-INTERPOSE
-int close(int descriptor)
+INTERPOSE int close(int descriptor)
 {
     if (__builtin_expect(descriptor_word(descriptor) == 0, 1) && !own_is(descriptor))
         return REAL(close)(descriptor);
     return close_one(REAL(close), descriptor);
 }
 
-INTERPOSE
-int __close(int descriptor)
+INTERPOSE int __close(int descriptor)
 {
     if (__builtin_expect(descriptor_word(descriptor) == 0, 1) && !own_is(descriptor))
         return REAL(__close)(descriptor);
@@ -63,8 +61,7 @@ static int close_in_pieces(unsigned first, unsigned last, int flags)
     return result;
 }
 
-INTERPOSE
-int close_range(unsigned first, unsigned last, int flags)
+INTERPOSE int close_range(unsigned first, unsigned last, int flags)
 {
     if (!touch_guarding() || first > last)
         return REAL(close_range)(first, last, flags);
@@ -77,8 +74,7 @@ int close_range(unsigned first, unsigned last, int flags)
     return result;
 }
 
-INTERPOSE
-void closefrom(int lowest)
+INTERPOSE void closefrom(int lowest)
 {
     if (!touch_guarding()) {
         REAL(closefrom)(lowest);

@@ -8,8 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-INTERPOSE
-DIR *opendir(const char *path)
+INTERPOSE DIR *opendir(const char *path)
 {
     struct touch touch;
     if (!touch_guarding() || !touch_path(&touch, AT_FDCWD, path, true, TOUCH_READ))
@@ -26,14 +25,12 @@ DIR *opendir(const char *path)
 }
 
 /* The descriptor is known, and stays the same one. */
-INTERPOSE
-DIR *fdopendir(int descriptor)
+INTERPOSE DIR *fdopendir(int descriptor)
 {
     return REAL(fdopendir)(descriptor);
 }
 
-INTERPOSE
-int closedir(DIR *directory)
+INTERPOSE int closedir(DIR *directory)
 {
     uint32_t word = 0;
     if (touch_guarding())
@@ -43,80 +40,73 @@ int closedir(DIR *directory)
     return result;
 }
 
-INTERPOSE
-int scandir(const char *path, struct dirent ***names, int (*filter)(const struct dirent *),
-            int (*compare)(const struct dirent **, const struct dirent **))
+INTERPOSE int scandir(const char *path, struct dirent ***names,
+                      int (*filter)(const struct dirent *),
+                      int (*compare)(const struct dirent **, const struct dirent **))
 {
     GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, true, TOUCH_READ),
             REAL(scandir)(path, names, filter, compare));
 }
 
-INTERPOSE
-int scandir64(const char *path, struct dirent64 ***names, int (*filter)(const struct dirent64 *),
-              int (*compare)(const struct dirent64 **, const struct dirent64 **))
+INTERPOSE int scandir64(const char *path, struct dirent64 ***names,
+                        int (*filter)(const struct dirent64 *),
+                        int (*compare)(const struct dirent64 **, const struct dirent64 **))
 {
     GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, true, TOUCH_READ),
             REAL(scandir64)(path, names, filter, compare));
 }
 
-INTERPOSE
-int scandirat(int directory, const char *path, struct dirent ***names,
-              int (*filter)(const struct dirent *),
-              int (*compare)(const struct dirent **, const struct dirent **))
+INTERPOSE int scandirat(int directory, const char *path, struct dirent ***names,
+                        int (*filter)(const struct dirent *),
+                        int (*compare)(const struct dirent **, const struct dirent **))
 {
     GUARDED(int, -1, touch_path(&touch, directory, path, true, TOUCH_READ),
             REAL(scandirat)(directory, path, names, filter, compare));
 }
 
-INTERPOSE
-int scandirat64(int directory, const char *path, struct dirent64 ***names,
-                int (*filter)(const struct dirent64 *),
-                int (*compare)(const struct dirent64 **, const struct dirent64 **))
+INTERPOSE int scandirat64(int directory, const char *path, struct dirent64 ***names,
+                          int (*filter)(const struct dirent64 *),
+                          int (*compare)(const struct dirent64 **, const struct dirent64 **))
 {
     GUARDED(int, -1, touch_path(&touch, directory, path, true, TOUCH_READ),
             REAL(scandirat64)(directory, path, names, filter, compare));
 }
 
-INTERPOSE
-int ftw(const char *path, __ftw_func_t each, int descriptors_at_most)
+INTERPOSE int ftw(const char *path, __ftw_func_t each, int descriptors_at_most)
 {
     GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, true, TOUCH_READ),
             REAL(ftw)(path, each, descriptors_at_most));
 }
 
-INTERPOSE
-int ftw64(const char *path, __ftw64_func_t each, int descriptors_at_most)
+INTERPOSE int ftw64(const char *path, __ftw64_func_t each, int descriptors_at_most)
 {
     GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, true, TOUCH_READ),
             REAL(ftw64)(path, each, descriptors_at_most));
 }
 
-INTERPOSE
-int nftw(const char *path, __nftw_func_t each, int descriptors_at_most, int flags)
+INTERPOSE int nftw(const char *path, __nftw_func_t each, int descriptors_at_most, int flags)
 {
     GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, true, TOUCH_READ),
             REAL(nftw)(path, each, descriptors_at_most, flags));
 }
 
-INTERPOSE
-int nftw64(const char *path, __nftw64_func_t each, int descriptors_at_most, int flags)
+INTERPOSE int nftw64(const char *path, __nftw64_func_t each, int descriptors_at_most, int flags)
 {
     GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, true, TOUCH_READ),
             REAL(nftw64)(path, each, descriptors_at_most, flags));
 }
 
 /* Several roots; what is found below them is seen when it is opened. */
-INTERPOSE
-FTS *fts_open(char *const *paths, int options, int (*compare)(const FTSENT **, const FTSENT **))
+INTERPOSE FTS *fts_open(char *const *paths, int options,
+                        int (*compare)(const FTSENT **, const FTSENT **))
 {
     GUARDED(FTS *, NULL,
             touch_path(&touch, AT_FDCWD, paths != NULL ? paths[0] : NULL, true, TOUCH_READ),
             REAL(fts_open)(paths, options, compare));
 }
 
-INTERPOSE
-FTS64 *fts64_open(char *const *paths, int options,
-                  int (*compare)(const FTSENT64 **, const FTSENT64 **))
+INTERPOSE FTS64 *fts64_open(char *const *paths, int options,
+                            int (*compare)(const FTSENT64 **, const FTSENT64 **))
 {
     GUARDED(FTS64 *, NULL,
             touch_path(&touch, AT_FDCWD, paths != NULL ? paths[0] : NULL, true, TOUCH_READ),
@@ -137,15 +127,14 @@ static bool touch_pattern(struct touch *touch, const char *pattern)
     return touch_path(touch, AT_FDCWD, directory, true, TOUCH_READ);
 }
 
-INTERPOSE
-int glob(const char *pattern, int flags, int (*error)(const char *, int), glob_t *found)
+INTERPOSE int glob(const char *pattern, int flags, int (*error)(const char *, int), glob_t *found)
 {
     GUARDED(int, GLOB_ABORTED, touch_pattern(&touch, pattern),
             REAL(glob)(pattern, flags, error, found));
 }
 
-INTERPOSE
-int glob64(const char *pattern, int flags, int (*error)(const char *, int), glob64_t *found)
+INTERPOSE int glob64(const char *pattern, int flags, int (*error)(const char *, int),
+                     glob64_t *found)
 {
     GUARDED(int, GLOB_ABORTED, touch_pattern(&touch, pattern),
             REAL(glob64)(pattern, flags, error, found));

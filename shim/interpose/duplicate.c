@@ -17,8 +17,7 @@ static int duplicated(int descriptor, int copy)
     return copy;
 }
 
-INTERPOSE
-int dup(int descriptor)
+INTERPOSE int dup(int descriptor)
 {
     return duplicated(descriptor, REAL(dup)(descriptor));
 }
@@ -39,20 +38,17 @@ int dup(int descriptor)
     touch_after_close(word);                                                                       \
     return duplicated(from, result)
 
-INTERPOSE
-int dup2(int from, int to)
+INTERPOSE int dup2(int from, int to)
 {
     DUPLICATE_TO(from, to, REAL(dup2)(from, to));
 }
 
-INTERPOSE
-int __dup2(int from, int to)
+INTERPOSE int __dup2(int from, int to)
 {
     DUPLICATE_TO(from, to, REAL(__dup2)(from, to));
 }
 
-INTERPOSE
-int dup3(int from, int to, int flags)
+INTERPOSE int dup3(int from, int to, int flags)
 {
     DUPLICATE_TO(from, to, REAL(dup3)(from, to, flags));
 }
@@ -76,20 +72,17 @@ static int after_fcntl(int descriptor, int command, int result)
     va_end(arguments);                                                                             \
     return after_fcntl(descriptor, command, real(descriptor, command, argument))
 
-INTERPOSE
-int fcntl(int descriptor, int command, ...)
+INTERPOSE int fcntl(int descriptor, int command, ...)
 {
     FCNTL(REAL(fcntl));
 }
 
-INTERPOSE
-int fcntl64(int descriptor, int command, ...)
+INTERPOSE int fcntl64(int descriptor, int command, ...)
 {
     FCNTL(REAL(fcntl64));
 }
 
-INTERPOSE
-int __fcntl(int descriptor, int command, ...)
+INTERPOSE int __fcntl(int descriptor, int command, ...)
 {
     FCNTL(REAL(__fcntl));
 }
@@ -112,8 +105,7 @@ static void look_at_received(struct msghdr *message)
     }
 }
 
-INTERPOSE
-ssize_t recvmsg(int socket, struct msghdr *message, int flags)
+INTERPOSE ssize_t recvmsg(int socket, struct msghdr *message, int flags)
 {
     ssize_t result = REAL(recvmsg)(socket, message, flags);
     if (touch_guarding() && result >= 0 && message->msg_controllen > 0)
@@ -121,9 +113,8 @@ ssize_t recvmsg(int socket, struct msghdr *message, int flags)
     return result;
 }
 
-INTERPOSE
-int recvmmsg(int socket, struct mmsghdr *messages, unsigned count, int flags,
-             struct timespec *timeout)
+INTERPOSE int recvmmsg(int socket, struct mmsghdr *messages, unsigned count, int flags,
+                       struct timespec *timeout)
 {
     int result = REAL(recvmmsg)(socket, messages, count, flags, timeout);
     for (int i = 0; touch_guarding() && i < result; i++) {
@@ -133,8 +124,7 @@ int recvmmsg(int socket, struct mmsghdr *messages, unsigned count, int flags,
     return result;
 }
 
-INTERPOSE
-int pidfd_getfd(int process, int descriptor, unsigned flags)
+INTERPOSE int pidfd_getfd(int process, int descriptor, unsigned flags)
 {
     int result = REAL(pidfd_getfd)(process, descriptor, flags);
     if (touch_guarding() && result >= 0)

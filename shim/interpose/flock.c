@@ -13,8 +13,7 @@ static struct lock *lock_behind(int descriptor)
     return tables_lock_at(path);
 }
 
-INTERPOSE
-int flock(int descriptor, int operation)
+INTERPOSE int flock(int descriptor, int operation)
 {
     struct lock *lock = touch_guarding() ? lock_behind(descriptor) : NULL;
     int result;

@@ -11,15 +11,13 @@ static int without_deepbind(int mode)
     return touch_guarding() ? mode & ~RTLD_DEEPBIND : mode;
 }
 
-INTERPOSE
-void *dlopen(const char *file, int mode)
+INTERPOSE void *dlopen(const char *file, int mode)
 {
     lock_self.may_vfork = true; /* until we know better: the new object may */
     return REAL(dlopen)(file, without_deepbind(mode));
 }
 
-INTERPOSE
-void *dlmopen(Lmid_t namespace, const char *file, int mode)
+INTERPOSE void *dlmopen(Lmid_t namespace, const char *file, int mode)
 {
     lock_self.may_vfork = true;
     return REAL(dlmopen)(namespace, file, without_deepbind(mode));

@@ -29,8 +29,8 @@ static void *map(void *(*real)(void *, size_t, int, int, int, off_t), void *addr
     return result;
 }
 
-INTERPOSE
-void *mmap(void *address, size_t size, int protection, int flags, int descriptor, off_t offset)
+INTERPOSE void *mmap(void *address, size_t size, int protection, int flags, int descriptor,
+                     off_t offset)
 {
     if (__builtin_expect(descriptor_word(descriptor) == 0, 1) && (flags & MAP_FIXED) == 0)
         return REAL(mmap)(address, size, protection, flags, descriptor, offset);
@@ -39,8 +39,8 @@ void *mmap(void *address, size_t size, int protection, int flags, int descriptor
     return map(REAL(mmap), address, size, protection, flags, descriptor, offset);
 }
 
-INTERPOSE
-void *mmap64(void *address, size_t size, int protection, int flags, int descriptor, off64_t offset)
+INTERPOSE void *mmap64(void *address, size_t size, int protection, int flags, int descriptor,
+                       off64_t offset)
 {
     if (__builtin_expect(descriptor_word(descriptor) == 0, 1) && (flags & MAP_FIXED) == 0)
         return REAL(mmap64)(address, size, protection, flags, descriptor, offset);
@@ -49,8 +49,7 @@ void *mmap64(void *address, size_t size, int protection, int flags, int descript
     return map(REAL(mmap64), address, size, protection, flags, descriptor, offset);
 }
 
-INTERPOSE
-int munmap(void *address, size_t size)
+INTERPOSE int munmap(void *address, size_t size)
 {
     int result = REAL(munmap)(address, size);
     if (__builtin_expect(mappings_count != 0, 0) && result == 0)
@@ -58,8 +57,7 @@ int munmap(void *address, size_t size)
     return result;
 }
 
-INTERPOSE
-void *mremap(void *old_address, size_t old_size, size_t size, int flags, ...)
+INTERPOSE void *mremap(void *old_address, size_t old_size, size_t size, int flags, ...)
 {
     va_list arguments;
     va_start(arguments, flags);

@@ -44,30 +44,27 @@ static int renamed(struct touch *touch, int result, int directory, const char *p
     touch_end(&touch);                                                                             \
     return result
 
-INTERPOSE
-int rename(const char *old_path, const char *new_path)
+INTERPOSE int rename(const char *old_path, const char *new_path)
 {
     RENAME(AT_FDCWD, old_path, AT_FDCWD, new_path, TOUCH_CHANGE, REAL(rename)(old_path, new_path));
 }
 
-INTERPOSE
-int renameat(int old_directory, const char *old_path, int new_directory, const char *new_path)
+INTERPOSE int renameat(int old_directory, const char *old_path, int new_directory,
+                       const char *new_path)
 {
     RENAME(old_directory, old_path, new_directory, new_path, TOUCH_CHANGE,
            REAL(renameat)(old_directory, old_path, new_directory, new_path));
 }
 
-INTERPOSE
-int renameat2(int old_directory, const char *old_path, int new_directory, const char *new_path,
-              unsigned flags)
+INTERPOSE int renameat2(int old_directory, const char *old_path, int new_directory,
+                        const char *new_path, unsigned flags)
 {
     RENAME(old_directory, old_path, new_directory, new_path,
            (flags & RENAME_EXCHANGE) != 0 ? TOUCH_REPLACE : TOUCH_CHANGE,
            REAL(renameat2)(old_directory, old_path, new_directory, new_path, flags));
 }
 
-INTERPOSE
-int link(const char *old_path, const char *new_path)
+INTERPOSE int link(const char *old_path, const char *new_path)
 {
     GUARDED(
         int, -1,
@@ -75,9 +72,8 @@ int link(const char *old_path, const char *new_path)
         REAL(link)(old_path, new_path));
 }
 
-INTERPOSE
-int linkat(int old_directory, const char *old_path, int new_directory, const char *new_path,
-           int flags)
+INTERPOSE int linkat(int old_directory, const char *old_path, int new_directory,
+                     const char *new_path, int flags)
 {
     GUARDED(int, -1,
             touch_two_paths(&touch, old_directory, old_path, TOUCH_READ, new_directory, new_path,
@@ -93,15 +89,13 @@ static int linked(int result)
     return result;
 }
 
-INTERPOSE
-int symlink(const char *target, const char *path)
+INTERPOSE int symlink(const char *target, const char *path)
 {
     GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, false, TOUCH_CHANGE),
             linked(REAL(symlink)(target, path)));
 }
 
-INTERPOSE
-int symlinkat(const char *target, int directory, const char *path)
+INTERPOSE int symlinkat(const char *target, int directory, const char *path)
 {
     GUARDED(int, -1, touch_path(&touch, directory, path, false, TOUCH_CHANGE),
             linked(REAL(symlinkat)(target, directory, path)));
@@ -117,81 +111,69 @@ int symlinkat(const char *target, int directory, const char *path)
     touch_end(&touch);                                                                             \
     return result
 
-INTERPOSE
-int unlink(const char *path)
+INTERPOSE int unlink(const char *path)
 {
     REMOVE(AT_FDCWD, path, REAL(unlink)(path));
 }
 
-INTERPOSE
-int unlinkat(int directory, const char *path, int flags)
+INTERPOSE int unlinkat(int directory, const char *path, int flags)
 {
     REMOVE(directory, path, REAL(unlinkat)(directory, path, flags));
 }
 
-INTERPOSE
-int remove(const char *path)
+INTERPOSE int remove(const char *path)
 {
     REMOVE(AT_FDCWD, path, REAL(remove)(path));
 }
 
-INTERPOSE
-int rmdir(const char *path)
+INTERPOSE int rmdir(const char *path)
 {
     GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, false, TOUCH_CHANGE), REAL(rmdir)(path));
 }
 
-INTERPOSE
-int mkdir(const char *path, mode_t mode)
+INTERPOSE int mkdir(const char *path, mode_t mode)
 {
     GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, false, TOUCH_CHANGE),
             REAL(mkdir)(path, mode));
 }
 
-INTERPOSE
-int mkdirat(int directory, const char *path, mode_t mode)
+INTERPOSE int mkdirat(int directory, const char *path, mode_t mode)
 {
     GUARDED(int, -1, touch_path(&touch, directory, path, false, TOUCH_CHANGE),
             REAL(mkdirat)(directory, path, mode));
 }
 
-INTERPOSE
-int mknod(const char *path, mode_t mode, dev_t device)
+INTERPOSE int mknod(const char *path, mode_t mode, dev_t device)
 {
     GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, false, TOUCH_CHANGE),
             REAL(mknod)(path, mode, device));
 }
 
-INTERPOSE
-int mknodat(int directory, const char *path, mode_t mode, dev_t device)
+INTERPOSE int mknodat(int directory, const char *path, mode_t mode, dev_t device)
 {
     GUARDED(int, -1, touch_path(&touch, directory, path, false, TOUCH_CHANGE),
             REAL(mknodat)(directory, path, mode, device));
 }
 
-INTERPOSE
-int __xmknod(int version, const char *path, mode_t mode, dev_t *device)
+INTERPOSE int __xmknod(int version, const char *path, mode_t mode, dev_t *device)
 {
     GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, false, TOUCH_CHANGE),
             REAL(__xmknod)(version, path, mode, device));
 }
 
-INTERPOSE
-int __xmknodat(int version, int directory, const char *path, mode_t mode, dev_t *device)
+INTERPOSE int __xmknodat(int version, int directory, const char *path, mode_t mode, dev_t *device)
 {
     GUARDED(int, -1, touch_path(&touch, directory, path, false, TOUCH_CHANGE),
             REAL(__xmknodat)(version, directory, path, mode, device));
 }
 
-INTERPOSE
-int mkfifo(const char *path, mode_t mode)
+INTERPOSE int mkfifo(const char *path, mode_t mode)
 {
     GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, false, TOUCH_CHANGE),
             REAL(mkfifo)(path, mode));
 }
 
-INTERPOSE
-int mkfifoat(int directory, const char *path, mode_t mode)
+INTERPOSE int mkfifoat(int directory, const char *path, mode_t mode)
 {
     GUARDED(int, -1, touch_path(&touch, directory, path, false, TOUCH_CHANGE),
             REAL(mkfifoat)(directory, path, mode));

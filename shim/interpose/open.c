@@ -114,56 +114,48 @@ static inline int open_at(int directory, const char *path, int flags, mode_t mod
         va_end(arguments);                                                                         \
     }
 
-INTERPOSE
-int open(const char *path, int flags, ...)
+INTERPOSE int open(const char *path, int flags, ...)
 {
     MODE_ARGUMENT(mode, flags)
     return open_at(AT_FDCWD, path, flags, mode);
 }
 
-INTERPOSE
-int open64(const char *path, int flags, ...)
+INTERPOSE int open64(const char *path, int flags, ...)
 {
     MODE_ARGUMENT(mode, flags)
     return open_at(AT_FDCWD, path, flags | O_LARGEFILE, mode);
 }
 
-INTERPOSE
-int __open(const char *path, int flags, ...)
+INTERPOSE int __open(const char *path, int flags, ...)
 {
     MODE_ARGUMENT(mode, flags)
     return open_at(AT_FDCWD, path, flags, mode);
 }
 
-INTERPOSE
-int __open64(const char *path, int flags, ...)
+INTERPOSE int __open64(const char *path, int flags, ...)
 {
     MODE_ARGUMENT(mode, flags)
     return open_at(AT_FDCWD, path, flags | O_LARGEFILE, mode);
 }
 
-INTERPOSE
-int openat(int directory, const char *path, int flags, ...)
+INTERPOSE int openat(int directory, const char *path, int flags, ...)
 {
     MODE_ARGUMENT(mode, flags)
     return open_at(directory, path, flags, mode);
 }
 
-INTERPOSE
-int openat64(int directory, const char *path, int flags, ...)
+INTERPOSE int openat64(int directory, const char *path, int flags, ...)
 {
     MODE_ARGUMENT(mode, flags)
     return open_at(directory, path, flags | O_LARGEFILE, mode);
 }
 
-INTERPOSE
-int creat(const char *path, mode_t mode)
+INTERPOSE int creat(const char *path, mode_t mode)
 {
     return open_at(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode);
 }
 
-INTERPOSE
-int creat64(const char *path, mode_t mode)
+INTERPOSE int creat64(const char *path, mode_t mode)
 {
     return open_at(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC | O_LARGEFILE, mode);
 }
@@ -174,36 +166,31 @@ static bool lacks_mode(int flags)
     return (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE;
 }
 
-INTERPOSE
-int __open_2(const char *path, int flags)
+INTERPOSE int __open_2(const char *path, int flags)
 {
     return lacks_mode(flags) ? REAL(__open_2)(path, flags) : open_at(AT_FDCWD, path, flags, 0);
 }
 
-INTERPOSE
-int __open64_2(const char *path, int flags)
+INTERPOSE int __open64_2(const char *path, int flags)
 {
     return lacks_mode(flags) ? REAL(__open64_2)(path, flags)
                              : open_at(AT_FDCWD, path, flags | O_LARGEFILE, 0);
 }
 
-INTERPOSE
-int __openat_2(int directory, const char *path, int flags)
+INTERPOSE int __openat_2(int directory, const char *path, int flags)
 {
     return lacks_mode(flags) ? REAL(__openat_2)(directory, path, flags)
                              : open_at(directory, path, flags, 0);
 }
 
-INTERPOSE
-int __openat64_2(int directory, const char *path, int flags)
+INTERPOSE int __openat64_2(int directory, const char *path, int flags)
 {
     return lacks_mode(flags) ? REAL(__openat64_2)(directory, path, flags)
                              : open_at(directory, path, flags | O_LARGEFILE, 0);
 }
 
 /* A handle has no path: what it opened tells. Opened without effect first, then under the lock. */
-INTERPOSE
-int open_by_handle_at(int mount, struct file_handle *handle, int flags)
+INTERPOSE int open_by_handle_at(int mount, struct file_handle *handle, int flags)
 {
     if (!touch_guarding() || !start_guarding())
         return REAL(open_by_handle_at)(mount, handle, flags);
@@ -237,8 +224,7 @@ static long openat2_call(int directory, const char *path, const struct open_how 
     return -1;
 }
 
-INTERPOSE
-int openat2(int directory, const char *path, const struct open_how *how, size_t size)
+INTERPOSE int openat2(int directory, const char *path, const struct open_how *how, size_t size)
 {
     if (!touch_guarding() || how == NULL || size < sizeof *how)
         return (int)openat2_call(directory, path, how, size);

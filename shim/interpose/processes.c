@@ -3,8 +3,7 @@
 #include "shim/touch.h"
 
 /* fork() itself runs the handlers that start.c has registered; this one skips them. */
-INTERPOSE
-pid_t _Fork(void)
+INTERPOSE pid_t _Fork(void)
 {
     pid_t child = REAL(_Fork)();
     if (child == 0)
@@ -13,8 +12,7 @@ pid_t _Fork(void)
 }
 
 /* A session of its own: the process is no part of its command any more. */
-INTERPOSE
-pid_t setsid(void)
+INTERPOSE pid_t setsid(void)
 {
     pid_t session = REAL(setsid)();
     if (session >= 0 && touch_guarding())
@@ -23,8 +21,7 @@ pid_t setsid(void)
 }
 
 /* The parent ends inside libc, in order; the child comes back in a session of its own. */
-INTERPOSE
-int daemon(int keep_directory, int keep_streams)
+INTERPOSE int daemon(int keep_directory, int keep_streams)
 {
     if (!touch_guarding())
         return REAL(daemon)(keep_directory, keep_streams);
@@ -42,24 +39,21 @@ static void end(void)
         touch_process_ends();
 }
 
-INTERPOSE
-void _exit(int status)
+INTERPOSE void _exit(int status)
 {
     end();
     REAL(_exit)(status);
     __builtin_unreachable();
 }
 
-INTERPOSE
-void _Exit(int status)
+INTERPOSE void _Exit(int status)
 {
     end();
     REAL(_Exit)(status);
     __builtin_unreachable();
 }
 
-INTERPOSE
-void quick_exit(int status)
+INTERPOSE void quick_exit(int status)
 {
     end();
     REAL(quick_exit)(status);

@@ -282,8 +282,7 @@ static bool call_on_processes(long number, const struct arguments *arguments, lo
     }
 }
 
-INTERPOSE
-long syscall(long number, ...)
+INTERPOSE long syscall(long number, ...)
 {
     struct arguments arguments;
     va_list list;

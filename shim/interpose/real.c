@@ -6,6 +6,7 @@
 #include "shim/interpose/real.h"
 
 #include "shim/lock/kernel.h"
+#include "shim/lock/objects.h"
 
 #include <errno.h>
 #include <gnu/libc-version.h>
@@ -111,8 +112,41 @@ static int libc_minor(void)
     return minor;
 }
 
-/* dlsym yields an object pointer; POSIX promises that it can be a function's. */
-#define BIND(name) (*(void **)(void *)&real_##name = dlsym(RTLD_NEXT, #name))
+enum { OBJECTS_MAXIMUM = 256 };
+
+/* The objects behind this one, in the order in which RTLD_NEXT would search them. */
+struct next_objects {
+    bool found_ourselves;
+    int count;
+    struct object objects[OBJECTS_MAXIMUM];
+};
+
+static bool add_object(const struct object *object, void *context)
+{
+    struct next_objects *next = context;
+    if (next->found_ourselves)
+        next->objects[next->count++] = *object;
+    else
+        next->found_ourselves = object->dynamic == _DYNAMIC;
+    return next->count < OBJECTS_MAXIMUM;
+}
+
+/*
+ * As dlsym(RTLD_NEXT) does, but a quarter of its time: this is most of what a program's start
+ * costs.
+ */
+static void *find_next(const struct next_objects *next, const char *name)
+{
+    for (int i = 0; i < next->count; i++) {
+        void *function = object_function(&next->objects[i], name);
+        if (function != NULL)
+            return function;
+    }
+    return dlsym(RTLD_NEXT, name);
+}
+
+/* An object pointer; POSIX promises that it can be a function's. */
+#define BIND(name) (*(void **)(void *)&real_##name = find_next(&next, #name))
 
 void real_bind(void)
 {
@@ -121,6 +155,8 @@ void real_bind(void)
     if (atomic_exchange(&begun, true))
         return;
     int minor = libc_minor();
+    struct next_objects next = {.count = 0};
+    objects_each(add_object, &next);
 #define SYMBOL(name) BIND(name);
 #define EARLY(name) BIND(name);
 #define SINCE(name, since)                                                                         \

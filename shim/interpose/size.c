@@ -2,15 +2,13 @@
 #include "shim/interpose/real.h"
 #include "shim/touch.h"
 
-INTERPOSE
-int truncate(const char *path, off_t length)
+INTERPOSE int truncate(const char *path, off_t length)
 {
     GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, true, TOUCH_REPLACE),
             REAL(truncate)(path, length));
 }
 
-INTERPOSE
-int truncate64(const char *path, off64_t length)
+INTERPOSE int truncate64(const char *path, off64_t length)
 {
     GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, true, TOUCH_REPLACE),
             REAL(truncate64)(path, length));
@@ -28,27 +26,23 @@ int truncate64(const char *path, off64_t length)
     touch_end(&touch);                                                                             \
     return result
 
-INTERPOSE
-int ftruncate(int descriptor, off_t length)
+INTERPOSE int ftruncate(int descriptor, off_t length)
 {
     RESIZE(int, -1, descriptor, REAL(ftruncate)(descriptor, length));
 }
 
-INTERPOSE
-int ftruncate64(int descriptor, off64_t length)
+INTERPOSE int ftruncate64(int descriptor, off64_t length)
 {
     RESIZE(int, -1, descriptor, REAL(ftruncate64)(descriptor, length));
 }
 
-INTERPOSE
-int fallocate(int descriptor, int mode, off_t offset, off_t length)
+INTERPOSE int fallocate(int descriptor, int mode, off_t offset, off_t length)
 {
     GUARDED_DESCRIPTOR(int, -1, descriptor, TOUCH_CHANGE,
                        REAL(fallocate)(descriptor, mode, offset, length));
 }
 
-INTERPOSE
-int fallocate64(int descriptor, int mode, off64_t offset, off64_t length)
+INTERPOSE int fallocate64(int descriptor, int mode, off64_t offset, off64_t length)
 {
     GUARDED_DESCRIPTOR(int, -1, descriptor, TOUCH_CHANGE,
                        REAL(fallocate64)(descriptor, mode, offset, length));
@@ -66,14 +60,12 @@ int fallocate64(int descriptor, int mode, off64_t offset, off64_t length)
     touch_end(&touch);                                                                             \
     return result
 
-INTERPOSE
-int posix_fallocate(int descriptor, off_t offset, off_t length)
+INTERPOSE int posix_fallocate(int descriptor, off_t offset, off_t length)
 {
     GUARDED_ERROR(descriptor, REAL(posix_fallocate)(descriptor, offset, length));
 }
 
-INTERPOSE
-int posix_fallocate64(int descriptor, off64_t offset, off64_t length)
+INTERPOSE int posix_fallocate64(int descriptor, off64_t offset, off64_t length)
 {
     GUARDED_ERROR(descriptor, REAL(posix_fallocate64)(descriptor, offset, length));
 }

@@ -52,20 +52,17 @@ static FILE *open_guarded(open_stream *real, const char *path, const char *mode)
     return stream;
 }
 
-INTERPOSE
-FILE *fopen(const char *path, const char *mode)
+INTERPOSE FILE *fopen(const char *path, const char *mode)
 {
     return touch_guarding() ? open_guarded(REAL(fopen), path, mode) : REAL(fopen)(path, mode);
 }
 
-INTERPOSE
-FILE *fopen64(const char *path, const char *mode)
+INTERPOSE FILE *fopen64(const char *path, const char *mode)
 {
     return touch_guarding() ? open_guarded(REAL(fopen64), path, mode) : REAL(fopen64)(path, mode);
 }
 
-INTERPOSE
-FILE *_IO_fopen(const char *path, const char *mode)
+INTERPOSE FILE *_IO_fopen(const char *path, const char *mode)
 {
     return touch_guarding() ? open_guarded(REAL(_IO_fopen), path, mode)
                             : REAL(_IO_fopen)(path, mode);
@@ -98,15 +95,13 @@ static FILE *reopen_guarded(reopen_stream *real, const char *path, const char *m
     return result;
 }
 
-INTERPOSE
-FILE *freopen(const char *path, const char *mode, FILE *stream)
+INTERPOSE FILE *freopen(const char *path, const char *mode, FILE *stream)
 {
     return touch_guarding() ? reopen_guarded(REAL(freopen), path, mode, stream)
                             : REAL(freopen)(path, mode, stream);
 }
 
-INTERPOSE
-FILE *freopen64(const char *path, const char *mode, FILE *stream)
+INTERPOSE FILE *freopen64(const char *path, const char *mode, FILE *stream)
 {
     return touch_guarding() ? reopen_guarded(REAL(freopen64), path, mode, stream)
                             : REAL(freopen64)(path, mode, stream);
@@ -121,16 +116,14 @@ static void hold_written_stream(FILE *stream, int descriptor)
     touch_hold(descriptor, word);
 }
 
-INTERPOSE
-FILE *fdopen(int descriptor, const char *mode)
+INTERPOSE FILE *fdopen(int descriptor, const char *mode)
 {
     FILE *stream = REAL(fdopen)(descriptor, mode);
     hold_written_stream(stream, descriptor);
     return stream;
 }
 
-INTERPOSE
-FILE *_IO_fdopen(int descriptor, const char *mode)
+INTERPOSE FILE *_IO_fdopen(int descriptor, const char *mode)
 {
     FILE *stream = REAL(_IO_fdopen)(descriptor, mode);
     hold_written_stream(stream, descriptor);
@@ -152,8 +145,7 @@ static int close_guarded(int (*real)(FILE *stream), FILE *stream, int descriptor
     return error != 0 ? EOF : result;
 }
 
-INTERPOSE
-int fclose(FILE *stream)
+INTERPOSE int fclose(FILE *stream)
 {
     int descriptor = stream != NULL && touch_guarding() ? fileno(stream) : -1;
     if (__builtin_expect(descriptor_word(descriptor) == 0, 1))
@@ -161,8 +153,7 @@ int fclose(FILE *stream)
     return close_guarded(REAL(fclose), stream, descriptor);
 }
 
-INTERPOSE
-int _IO_fclose(FILE *stream)
+INTERPOSE int _IO_fclose(FILE *stream)
 {
     int descriptor = stream != NULL && touch_guarding() ? fileno(stream) : -1;
     if (__builtin_expect(descriptor_word(descriptor) == 0, 1))
@@ -171,8 +162,7 @@ int _IO_fclose(FILE *stream)
 }
 
 /* Flushes every stream, among them those on descriptors that nobody holds. */
-INTERPOSE
-int fcloseall(void)
+INTERPOSE int fcloseall(void)
 {
     for (int at = descriptor_next(0); at >= 0; at = descriptor_next(at + 1)) {
         if ((descriptor_word(at) & DESCRIPTOR_WRITABLE) != 0)
@@ -182,8 +172,7 @@ int fcloseall(void)
 }
 
 /* The file has no name, but lies in P_tmpdir, which may be a table. */
-INTERPOSE
-FILE *tmpfile(void)
+INTERPOSE FILE *tmpfile(void)
 {
     struct touch touch;
     if (!touch_guarding() ||
@@ -194,28 +183,24 @@ FILE *tmpfile(void)
     return stream;
 }
 
-INTERPOSE
-FILE *tmpfile64(void)
+INTERPOSE FILE *tmpfile64(void)
 {
     return tmpfile();
 }
 
-INTERPOSE
-int vdprintf(int descriptor, const char *format, va_list arguments)
+INTERPOSE int vdprintf(int descriptor, const char *format, va_list arguments)
 {
     GUARDED_DESCRIPTOR(int, -1, descriptor, TOUCH_CHANGE,
                        REAL(vdprintf)(descriptor, format, arguments));
 }
 
-INTERPOSE
-int __vdprintf_chk(int descriptor, int flag, const char *format, va_list arguments)
+INTERPOSE int __vdprintf_chk(int descriptor, int flag, const char *format, va_list arguments)
 {
     GUARDED_DESCRIPTOR(int, -1, descriptor, TOUCH_CHANGE,
                        REAL(__vdprintf_chk)(descriptor, flag, format, arguments));
 }
 
-INTERPOSE
-int dprintf(int descriptor, const char *format, ...)
+INTERPOSE int dprintf(int descriptor, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -224,8 +209,7 @@ int dprintf(int descriptor, const char *format, ...)
     return result;
 }
 
-INTERPOSE
-int __dprintf_chk(int descriptor, int flag, const char *format, ...)
+INTERPOSE int __dprintf_chk(int descriptor, int flag, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);

@@ -15,56 +15,47 @@
     touch_end(&touch);                                                                             \
     return result
 
-INTERPOSE
-int mkstemp(char *template)
+INTERPOSE int mkstemp(char *template)
 {
     MAKE_FILE(template, 0, REAL(mkstemp)(template));
 }
 
-INTERPOSE
-int mkstemp64(char *template)
+INTERPOSE int mkstemp64(char *template)
 {
     MAKE_FILE(template, 0, REAL(mkstemp64)(template));
 }
 
-INTERPOSE
-int mkostemp(char *template, int flags)
+INTERPOSE int mkostemp(char *template, int flags)
 {
     MAKE_FILE(template, flags, REAL(mkostemp)(template, flags));
 }
 
-INTERPOSE
-int mkostemp64(char *template, int flags)
+INTERPOSE int mkostemp64(char *template, int flags)
 {
     MAKE_FILE(template, flags, REAL(mkostemp64)(template, flags));
 }
 
-INTERPOSE
-int mkstemps(char *template, int suffix)
+INTERPOSE int mkstemps(char *template, int suffix)
 {
     MAKE_FILE(template, 0, REAL(mkstemps)(template, suffix));
 }
 
-INTERPOSE
-int mkstemps64(char *template, int suffix)
+INTERPOSE int mkstemps64(char *template, int suffix)
 {
     MAKE_FILE(template, 0, REAL(mkstemps64)(template, suffix));
 }
 
-INTERPOSE
-int mkostemps(char *template, int suffix, int flags)
+INTERPOSE int mkostemps(char *template, int suffix, int flags)
 {
     MAKE_FILE(template, flags, REAL(mkostemps)(template, suffix, flags));
 }
 
-INTERPOSE
-int mkostemps64(char *template, int suffix, int flags)
+INTERPOSE int mkostemps64(char *template, int suffix, int flags)
 {
     MAKE_FILE(template, flags, REAL(mkostemps64)(template, suffix, flags));
 }
 
-INTERPOSE
-char *mkdtemp(char *template)
+INTERPOSE char *mkdtemp(char *template)
 {
     GUARDED(char *, NULL, touch_path(&touch, AT_FDCWD, template, false, TOUCH_CHANGE),
             REAL(mkdtemp)(template));

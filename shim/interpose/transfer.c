@@ -8,36 +8,31 @@
 
 #include <linux/fs.h>
 
-INTERPOSE
-ssize_t sendfile(int to, int from, off_t *offset, size_t size)
+INTERPOSE ssize_t sendfile(int to, int from, off_t *offset, size_t size)
 {
     GUARDED_DESCRIPTOR(ssize_t, -1, to, TOUCH_CHANGE, REAL(sendfile)(to, from, offset, size));
 }
 
-INTERPOSE
-ssize_t sendfile64(int to, int from, off64_t *offset, size_t size)
+INTERPOSE ssize_t sendfile64(int to, int from, off64_t *offset, size_t size)
 {
     GUARDED_DESCRIPTOR(ssize_t, -1, to, TOUCH_CHANGE, REAL(sendfile64)(to, from, offset, size));
 }
 
-INTERPOSE
-ssize_t copy_file_range(int from, off64_t *from_offset, int to, off64_t *to_offset, size_t size,
-                        unsigned flags)
+INTERPOSE ssize_t copy_file_range(int from, off64_t *from_offset, int to, off64_t *to_offset,
+                                  size_t size, unsigned flags)
 {
     GUARDED_DESCRIPTOR(ssize_t, -1, to, TOUCH_CHANGE,
                        REAL(copy_file_range)(from, from_offset, to, to_offset, size, flags));
 }
 
-INTERPOSE
-ssize_t splice(int from, off64_t *from_offset, int to, off64_t *to_offset, size_t size,
-               unsigned flags)
+INTERPOSE ssize_t splice(int from, off64_t *from_offset, int to, off64_t *to_offset, size_t size,
+                         unsigned flags)
 {
     GUARDED_DESCRIPTOR(ssize_t, -1, to, TOUCH_CHANGE,
                        REAL(splice)(from, from_offset, to, to_offset, size, flags));
 }
 
-INTERPOSE
-ssize_t tee(int from, int to, size_t size, unsigned flags)
+INTERPOSE ssize_t tee(int from, int to, size_t size, unsigned flags)
 {
     GUARDED_DESCRIPTOR(ssize_t, -1, to, TOUCH_CHANGE, REAL(tee)(from, to, size, flags));
 }
@@ -47,8 +42,7 @@ static bool ioctl_changes(unsigned long request)
     return request == FICLONE || request == FICLONERANGE || request == FIDEDUPERANGE;
 }
 
-INTERPOSE
-int ioctl(int descriptor, unsigned long request, ...)
+INTERPOSE int ioctl(int descriptor, unsigned long request, ...)
 {
     va_list arguments;
     va_start(arguments, request);
@@ -60,21 +54,18 @@ int ioctl(int descriptor, unsigned long request, ...)
                        REAL(ioctl)(descriptor, request, argument));
 }
 
-INTERPOSE
-int aio_write(struct aiocb *request)
+INTERPOSE int aio_write(struct aiocb *request)
 {
     GUARDED_DESCRIPTOR(int, -1, request->aio_fildes, TOUCH_CHANGE, REAL(aio_write)(request));
 }
 
-INTERPOSE
-int aio_write64(struct aiocb64 *request)
+INTERPOSE int aio_write64(struct aiocb64 *request)
 {
     GUARDED_DESCRIPTOR(int, -1, request->aio_fildes, TOUCH_CHANGE, REAL(aio_write64)(request));
 }
 
 /* The first of the writes that concerns a table stands for all: they are one operation. */
-INTERPOSE
-int lio_listio(int mode, struct aiocb *const list[], int count, struct sigevent *event)
+INTERPOSE int lio_listio(int mode, struct aiocb *const list[], int count, struct sigevent *event)
 {
     int descriptor = -1;
     for (int i = 0; i < count && descriptor_word(descriptor) == 0; i++) {
@@ -85,8 +76,8 @@ int lio_listio(int mode, struct aiocb *const list[], int count, struct sigevent 
                        REAL(lio_listio)(mode, list, count, event));
 }
 
-INTERPOSE
-int lio_listio64(int mode, struct aiocb64 *const list[], int count, struct sigevent *event)
+INTERPOSE int lio_listio64(int mode, struct aiocb64 *const list[], int count,
+                           struct sigevent *event)
 {
     int descriptor = -1;
     for (int i = 0; i < count && descriptor_word(descriptor) == 0; i++) {

@@ -117,6 +117,7 @@ static int place_anchor(struct command *command, int descriptor)
     (void)kernel_close(descriptor);
     own_record(number);
     command->descriptor = number;
+    command_adopt(command->anchor, number);
     return kernel_fcntl(number, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 }
 
@@ -186,8 +187,6 @@ int command_lock_now(struct command *command, char *message, size_t size)
     struct lock *locks = map_memory(command->count * sizeof *locks + 1);
     if (locks == NULL)
         return complain(message, size, -ENOMEM, "memory for", "locks");
-    bool left;
-    (void)command_find(&left);
     for (size_t i = 0; i < command->count; i++) {
         describe_lock(&locks[i], command, i);
         lock_list_add(&locks[i]);

@@ -90,6 +90,17 @@ bool command_find(bool *left)
     return false;
 }
 
+void command_adopt(struct command_anchor *anchor, int descriptor)
+{
+    if (membership_count > 0)
+        memberships[0].descriptor = anchor->outer;
+    if (membership_count == COMMAND_NESTED)
+        membership_count--;
+    memmove(&memberships[1], &memberships[0], (size_t)membership_count * sizeof *memberships);
+    memberships[0] = (struct membership){.anchor = anchor, .descriptor = descriptor};
+    membership_count++;
+}
+
 static bool is_entry_for(const struct command_entry *entry, uint64_t hash,
                          const struct stat *status)
 {

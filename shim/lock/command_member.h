@@ -20,6 +20,13 @@
 bool command_find(bool *left);
 
 /*
+ * lockctl is a member of the command that it has made: by the anchor as it has mapped it. That of
+ * the command around it has moved to the number that the new anchor names.
+ */
+struct command_anchor;
+void command_adopt(struct command_anchor *anchor, int descriptor);
+
+/*
  * The entry for a lock file in the commands that this process is in, and where it has the shared
  * description; NULL when none of them guards it.
  */

@@ -43,6 +43,13 @@ const char *process_path(char path[static 64], pid_t process, const char *name, 
     return path;
 }
 
+const char *process_own_descriptor(char path[static 64], int descriptor)
+{
+    char *at = append_number(append_text(path, "/proc/self/fd/"), descriptor);
+    *at = '\0';
+    return path;
+}
+
 ssize_t process_read_file(const char *path, char *buffer, size_t size)
 {
     int descriptor = kernel_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
@@ -161,7 +168,8 @@ void process_each_number(const char *directory, bool (*each)(long number, void *
         return;
     bool more = true;
     ssize_t got;
-    while (more && (got = kernel_getdents(descriptor, buffer, sizeof buffer)) > 0) {
+    do {
+        got = kernel_getdents(descriptor, buffer, sizeof buffer);
         for (ssize_t at = 0; more && at < got;) {
             const struct directory_entry *entry = (const void *)(buffer + at);
             long number;
@@ -169,6 +177,7 @@ void process_each_number(const char *directory, bool (*each)(long number, void *
                 more = each(number, context);
             at += entry->length;
         }
-    }
+        /* A buffer that came back far from full was the last one: entries here are short. */
+    } while (more && got > (ssize_t)sizeof buffer / 2);
     (void)kernel_close(descriptor);
 }

@@ -43,6 +43,9 @@ ssize_t process_read_file(const char *path, char *buffer, size_t size);
 /* Builds "/proc/PID/NAME" or, with a number >= 0, "/proc/PID/NAME/NUMBER". */
 const char *process_path(char path[static 64], pid_t process, const char *name, long number);
 
+/* Builds "/proc/self/fd/NUMBER". */
+const char *process_own_descriptor(char path[static 64], int descriptor);
+
 /* Calls `each` for every number that names an entry of the directory, until it returns false. */
 void process_each_number(const char *directory, bool (*each)(long number, void *context),
                          void *context);

@@ -15,6 +15,9 @@ void publish_open(struct lock *lock)
     if (lock->registry_opened)
         return;
     lock->registry_opened = true;
+    static _Atomic bool looked;
+    if (lock_self_is_here() && !atomic_exchange(&looked, true))
+        lock_self_look_at_objects();
     registry_open(&lock->registry, lock->path, lock->table_path, false);
 }
 

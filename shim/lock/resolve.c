@@ -15,8 +15,8 @@ enum { LINKS_MAXIMUM = 40 };
 bool resolve_descriptor(int descriptor, char *result)
 {
     char name[64];
-    ssize_t length = kernel_readlinkat(
-        AT_FDCWD, process_path(name, kernel_getpid(), "fd", descriptor), result, RESOLVE_SIZE - 1);
+    ssize_t length = kernel_readlinkat(AT_FDCWD, process_own_descriptor(name, descriptor), result,
+                                       RESOLVE_SIZE - 1);
     if (length <= 0 || result[0] != '/')
         return false;
     result[length] = '\0';
@@ -183,18 +183,27 @@ bool resolve_path(int directory, const char *path, bool follow, char *result)
     return true;
 }
 
-bool resolve_lock_path(const struct table_settings *table, char *result)
+bool resolve_lock_path_of(const struct table_settings *table, const char *canonical, char *result)
 {
     if (table->lock != NULL)
         return resolve_path(AT_FDCWD, table->lock, true, result);
-    if (!resolve_path(AT_FDCWD, table->path, true, result))
-        return false;
-    size_t length = strlen(result);
+    size_t length = strlen(canonical);
     if (length + sizeof ".lock" > 4096)
         return false;
+    memcpy(result, canonical, length);
     memcpy(result + length, ".lock", sizeof ".lock");
     /* The lock file itself may be a symlink to one that several tables share. */
     char path[RESOLVE_SIZE];
+    if (kernel_readlinkat(AT_FDCWD, result, path, sizeof path) < 0)
+        return true;
     memcpy(path, result, length + sizeof ".lock");
     return resolve_path(AT_FDCWD, path, true, result);
+}
+
+bool resolve_lock_path(const struct table_settings *table, char *result)
+{
+    char canonical[RESOLVE_SIZE];
+    if (table->lock == NULL && !resolve_path(AT_FDCWD, table->path, true, canonical))
+        return false;
+    return resolve_lock_path_of(table, canonical, result);
 }

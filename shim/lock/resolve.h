@@ -31,4 +31,7 @@ bool resolve_descriptor(int descriptor, char *result);
  */
 bool resolve_lock_path(const struct table_settings *table, char *result);
 
+/* The same for a table whose canonical path is known. */
+bool resolve_lock_path_of(const struct table_settings *table, const char *canonical, char *result);
+
 #endif
