@@ -39,6 +39,8 @@ static void examine(struct execution *execution, const char *path, bool search,
 {
     extern char **environ;
     *execution = (struct execution){false, false};
+    report->path[0] = '\0';
+    report->reach = PROGRAM_REACHABLE;
     if (path == NULL || !start_guarding() || !is_of_interest())
         return;
     if (search) /* as execvp does: along the caller's own PATH */

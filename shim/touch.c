@@ -58,11 +58,16 @@ static void enter(struct touch *touch, int index, enum touch_kind kind)
 {
     struct table *table = touch->tables[index];
     struct lock *lock = table->lock;
-    enum scope scope = scope_of(table);
     if (kind >= TOUCH_CHANGE && table->settings.shared) {
         refuse(touch, table, EROFS);
         return;
     }
+    int error = lock->entry != NULL && !lock_is_kept(lock) ? lock_register(lock) : 0;
+    if (error != 0) {
+        refuse(touch, table, -error);
+        return;
+    }
+    enum scope scope = scope_of(table); /* a member of a command that is over has left it now */
     if (!is_touch(scope, kind))
         return;
     bool keep = scope == SCOPE_COMMAND || scope == SCOPE_PROCESS;

@@ -89,17 +89,22 @@ static void overtake_release(struct lock *lock, uint64_t releasing)
     atomic_compare_exchange_strong(&lock->state, &releasing, free_state);
 }
 
+int lock_register(struct lock *lock)
+{
+    int result = lock->entry != NULL ? command_register(lock->entry) : 0;
+    if (result != COMMAND_IS_OVER)
+        return result;
+    lock_leave_command(lock);
+    return 0;
+}
+
 static int take(struct lock *lock, int64_t timeout)
 {
-    if (lock->entry != NULL) {
-        int result = command_register(lock->entry);
-        if (result == COMMAND_IS_OVER)
-            lock_leave_command(lock);
-        else if (result != 0)
-            return result;
-    }
+    int result = lock_register(lock);
+    if (result != 0)
+        return result;
     publish_open(lock);
-    int result = lock_attempt(lock);
+    result = lock_attempt(lock);
     if (result == -EWOULDBLOCK) {
         result = lock_wait(lock, timeout);
         (void)registry_usable(&lock->registry);

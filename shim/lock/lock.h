@@ -115,6 +115,12 @@ void lock_abandon(struct lock *lock);
 /* In a forked child: the parent's lock is the parent's; a command's lock is the command's. */
 void lock_forked(struct lock *lock);
 
+/*
+ * Before a member's touch: the command goes on until it has ended. If the command is over already,
+ * the member leaves it. 0 or a negative errno.
+ */
+int lock_register(struct lock *lock);
+
 /* A member leaves its command: from now on it is an owner of its own, under `session`. */
 void lock_leave_command(struct lock *lock);
 

@@ -70,7 +70,11 @@ static void look_at_mark(struct lock *lock, struct registry_layout *map)
     if (owner == lock_self.process && mark->start_time == lock_self_start_time())
         return;
     bool same_boot = mark->boot == lock->registry.boot;
-    if (state == MARK_CHANGED && !(same_boot && process_is_alive(owner, mark->start_time))) {
+    bool died = state == MARK_CHANGED && !(same_boot && process_is_alive(owner, mark->start_time));
+    /* Of several shared holders one tells. */
+    if (!atomic_compare_exchange_strong(&mark->state, &state, MARK_CLEAN))
+        return;
+    if (died) {
         atomic_store(&map->crashed, 1);
         registry_count(&lock->registry, COUNT_CRASHES);
         lock_tell(lock, &(struct lock_notice){.kind = EVENT_CRASH,
@@ -78,7 +82,6 @@ static void look_at_mark(struct lock *lock, struct registry_layout *map)
                                               .text = "the last holder died while changing the "
                                                       "table; it may be half-written"});
     }
-    atomic_store(&mark->state, MARK_CLEAN);
 }
 
 static void write_mark(struct lock *lock)
@@ -174,8 +177,7 @@ int publish_check_crash(struct lock *lock)
     struct registry_layout *map = lock->registry.map;
     if (map == NULL || lock->level > 0)
         return 0;
-    if (!lock->shared)
-        look_at_mark(lock, map);
+    look_at_mark(lock, map);
     return lock->on_crash == ON_CRASH_FAIL && atomic_load(&map->crashed) != 0 ? -EOWNERDEAD : 0;
 }
 

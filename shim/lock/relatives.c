@@ -368,7 +368,7 @@ static void build_chain(struct chain *chain)
         struct process_status status;
         if (!process_status_read(process, &status) || status.parent <= 1)
             return;
-        struct blocked blocked;
+        struct blocked blocked = {.count = 0};
         find_blocked(status.parent, &blocked);
         if (!blocked.on_child && !touches_chain(chain, status.parent, &blocked))
             return;
@@ -414,7 +414,7 @@ static bool waits(const struct chain *chain, struct visited *visited, pid_t proc
         return true;
     if (depth > 8 || !note_visit(visited, process))
         return false;
-    struct blocked blocked;
+    struct blocked blocked = {.count = 0};
     find_blocked(process, &blocked);
     if (blocked.count == 0)
         return false;

@@ -49,6 +49,14 @@ static bool waits_for_us(const struct registry_holder *holder, const struct lock
     return relatives_wait_for_us(process);
 }
 
+/* The member that took the lock may have ended; what the command waits for, its supervisor does. */
+static bool supervisor_waits_for_us(const struct registry_holder *holder, const struct lock *lock)
+{
+    return holder->supervisor > 0 && holder->supervisor != kernel_getpid() &&
+           holder->pid_namespace == lock->registry.pid_namespace &&
+           relatives_wait_for_us(holder->supervisor);
+}
+
 /* Without a registry the kernel's list of locks names the holder. */
 struct kernel_holder {
     uint64_t inode;
@@ -126,7 +134,7 @@ static bool level_holder_waits_for_us(struct lock *lock, int level)
     bool known = false;
     if (level == 0 && atomic_load(&map->exclusive.process) != 0) {
         known = process_is_alive(atomic_load(&map->exclusive.process), map->exclusive.start_time);
-        if (waits_for_us(&map->exclusive, lock))
+        if (waits_for_us(&map->exclusive, lock) || supervisor_waits_for_us(&map->exclusive, lock))
             return true;
     }
     for (int i = 0; i < REGISTRY_HOLDERS; i++) {
