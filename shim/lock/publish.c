@@ -71,11 +71,12 @@ static void look_at_mark(struct lock *lock, struct registry_layout *map)
         return;
     bool same_boot = mark->boot == lock->registry.boot;
     bool died = state == MARK_CHANGED && !(same_boot && process_is_alive(owner, mark->start_time));
+    if (died)
+        atomic_store(&map->crashed, 1);
     /* Of several shared holders one tells. */
     if (!atomic_compare_exchange_strong(&mark->state, &state, MARK_CLEAN))
         return;
     if (died) {
-        atomic_store(&map->crashed, 1);
         registry_count(&lock->registry, COUNT_CRASHES);
         lock_tell(lock, &(struct lock_notice){.kind = EVENT_CRASH,
                                               .other = owner,
