@@ -18,8 +18,7 @@
 #define DESCRIPTOR_COUNTED (1u << 16)  /* holds the lock while it is open */
 #define DESCRIPTOR_WRITABLE (1u << 17) /* the table can be changed through it */
 #define DESCRIPTOR_READ (1u << 18)     /* the file has been read: remember its state at the end */
-#define DESCRIPTOR_PROGRAM_LOCK (1u << 19) /* no table's: the program's own flock on a lock file   \
-                                            */
+#define DESCRIPTOR_PROGRAM_LOCK (1u << 19) /* no table's: the program flocked a lock file by it */
 
 extern _Atomic uint32_t descriptors[DESCRIPTORS_LIMIT];
 

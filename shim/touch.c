@@ -322,11 +322,32 @@ bool touch_opened(struct touch *touch, int descriptor, int flags, bool hold)
     return true;
 }
 
+void touch_program_lock(int descriptor, struct lock *lock, bool locked)
+{
+    if (touch_is_own_process() && (descriptor_word(descriptor) & ~DESCRIPTOR_PROGRAM_LOCK) == 0)
+        (void)descriptor_set(descriptor, locked ? DESCRIPTOR_PROGRAM_LOCK : 0, (uintptr_t)lock);
+}
+
+static void close_program_lock(int descriptor)
+{
+    uint64_t key = descriptor_key(descriptor);
+    (void)descriptor_take(descriptor);
+    for (int at = descriptor_next(0); at >= 0; at = descriptor_next(at + 1)) {
+        if ((descriptor_word(at) & DESCRIPTOR_PROGRAM_LOCK) != 0 && descriptor_key(at) == key)
+            return;
+    }
+    lock_program_closed((struct lock *)(uintptr_t)key);
+}
+
 uint32_t touch_before_close(int descriptor)
 {
     uint32_t word = descriptor_word(descriptor);
     if (word == 0 || !touch_is_own_process())
         return 0;
+    if ((word & DESCRIPTOR_PROGRAM_LOCK) != 0) {
+        close_program_lock(descriptor);
+        return 0;
+    }
     uint64_t key = descriptor_key(descriptor);
     struct stat status;
     if ((word & DESCRIPTOR_READ) != 0 && kernel_fstat(descriptor, &status) == 0)

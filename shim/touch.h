@@ -59,8 +59,8 @@ extern bool touch_asking_matters;
 
 /*
  * For calls that ask about what a path leads to, and can also be made without following a link at
- * its end: NOBODYS unless it is a link, where one call without following tells whether it is; and if
- * so, touch_path() decides.
+ * its end: NOBODYS unless it is a link, where one call without following tells whether it is; and
+ * if so, touch_path() decides.
  */
 enum touch_answer { TOUCH_NOBODYS, TOUCH_UNLESS_LINK, TOUCH_BEGUN };
 enum touch_answer touch_asks(struct touch *touch, int directory, const char *path);
@@ -113,6 +113,12 @@ void touch_after_close(uint32_t word);
 
 /* `copy` is now another descriptor on what `descriptor` is open on. */
 void touch_duplicated(int descriptor, int copy);
+
+/*
+ * The program's own flock of a lock file that we hold stands on this descriptor (or no longer):
+ * when the last such one is closed, its lock is gone.
+ */
+void touch_program_lock(int descriptor, struct lock *lock, bool locked);
 
 /* A descriptor came from elsewhere (another process, a parent): is it a table's? */
 void touch_received(int descriptor);

@@ -42,7 +42,7 @@ static void let_go_of_range(unsigned first, unsigned last)
         return; /* a vfork child closes its own copies, in the parent's memory */
     int at = first > INT_MAX ? -1 : descriptor_next((int)first);
     for (; at >= 0 && (unsigned)at <= last; at = descriptor_next(at + 1))
-        touch_after_close(descriptor_take(at));
+        touch_after_close(touch_before_close(at));
 }
 
 /* Closes around the shim's own. */

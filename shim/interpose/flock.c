@@ -4,6 +4,7 @@
 #include "shim/touch.h"
 
 #include <errno.h>
+#include <sys/file.h>
 
 static struct lock *lock_behind(int descriptor)
 {
@@ -19,8 +20,10 @@ INTERPOSE int flock(int descriptor, int operation)
     int result;
     if (lock == NULL || !lock_program_flock(lock, descriptor, operation, &result))
         return REAL(flock)(descriptor, operation);
-    if (result == 0)
+    if (result == 0) {
+        touch_program_lock(descriptor, lock, (operation & LOCK_UN) == 0);
         return 0;
+    }
     errno = -result;
     return -1;
 }

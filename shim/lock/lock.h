@@ -136,6 +136,9 @@ void lock_adopt(struct lock *lock, int descriptor, bool keep);
  */
 bool lock_program_flock(struct lock *lock, int descriptor, int operation, int *result);
 
+/* It has closed the last descriptor by which it had the lock through us: as good as LOCK_UN. */
+void lock_program_closed(struct lock *lock);
+
 /* Adds a lock, for good, to the list that lock_each goes through until `each` returns false. */
 void lock_list_add(struct lock *lock);
 void lock_each(bool (*each)(struct lock *lock, void *context), void *context);

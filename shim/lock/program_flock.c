@@ -77,6 +77,13 @@ static bool program_unlocks(struct lock *lock, int *result)
     return true;
 }
 
+void lock_program_closed(struct lock *lock)
+{
+    int result;
+    if (atomic_load(&lock->program_wants) && atomic_load(&lock->borrowed) < 0)
+        (void)program_unlocks(lock, &result);
+}
+
 bool lock_program_flock(struct lock *lock, int descriptor, int operation, int *result)
 {
     struct stat status;
