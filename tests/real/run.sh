@@ -221,7 +221,8 @@ round()
     printf '\n%.0s' "${pids[@]}" >&9
     exec 9>&-
     for ((i = 1; i <= WORKERS; i++)); do
-        if wait "${pids[i]}"; then
+        # Some programs ignore that a call has failed; but then the shim has said so.
+        if wait "${pids[i]}" && ! grep -q '^lockshim: ' "$WORK/out/$i"; then
             done_workers+=("$i")
         else
             failed_workers+=("$i")

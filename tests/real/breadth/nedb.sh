@@ -1,7 +1,6 @@
 # Node's nedb: loaded and compacted when it is opened, then appended to
 needs='node'
 right='process'
-refused='session'
 available()
 {
     test -d "$BUILD/npm/node_modules/@seald-io/nedb"

@@ -1,7 +1,6 @@
 # newLISP: a context loaded from a file and saved to it
 needs='newlisp'
 right='process'
-refused='session'
 prepare()
 {
     script store.lsp <<'LISP'

@@ -1,7 +1,6 @@
 # Node's lowdb: a JSON file, read whole, written beside and renamed into place
 needs='node'
 right='process'
-refused='session'
 available()
 {
     test -d "$BUILD/npm/node_modules/lowdb"

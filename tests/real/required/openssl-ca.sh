@@ -1,7 +1,6 @@
 # openssl ca: an index and a serial number, each written anew for each certificate
 needs='openssl'
 right='process'
-refused='session'
 size=300
 prepare()
 {

@@ -1,7 +1,6 @@
 # zip: adds to an archive and deletes from it; both write it anew and rename it into place
 needs='zip unzip'
 right='process'
-refused='session'
 size=400
 prepare()
 {
