@@ -41,7 +41,7 @@ static void examine(struct execution *execution, const char *path, bool search,
     *execution = (struct execution){false, false};
     report->path[0] = '\0';
     report->reach = PROGRAM_REACHABLE;
-    if (path == NULL || !start_guarding() || !is_of_interest())
+    if (!touch_is_text(path) || !start_guarding() || !is_of_interest())
         return;
     if (search) /* as execvp does: along the caller's own PATH */
         program_examine_name(path, search_path(environ), arguments, environment, report);

@@ -173,7 +173,7 @@ bool touch_asking_matters = true;
 
 enum touch_answer touch_asks(struct touch *touch, int directory, const char *path)
 {
-    if (!start_guarding() || path == NULL || !touch_asking_matters)
+    if (!start_guarding() || !touch_is_text(path) || !touch_asking_matters)
         return TOUCH_NOBODYS;
     struct place place = tables_find(directory, path, true);
     if (place.table == NULL)
@@ -194,7 +194,7 @@ bool touch_found(struct touch *touch, const struct place *place, int directory, 
 bool touch_path(struct touch *touch, int directory, const char *path, bool follow,
                 enum touch_kind kind)
 {
-    if (!start_guarding() || path == NULL)
+    if (!start_guarding() || !touch_is_text(path))
         return false;
     if (kind == TOUCH_ASK && !touch_asking_matters)
         return false;
@@ -214,7 +214,7 @@ static void change_too(struct touch *touch)
 bool touch_two_paths(struct touch *touch, int directory, const char *path, enum touch_kind kind,
                      int other_directory, const char *other_path, enum touch_kind other_kind)
 {
-    if (!start_guarding() || path == NULL || other_path == NULL)
+    if (!start_guarding() || !touch_is_text(path) || !touch_is_text(other_path))
         return false;
     struct place place = find_finally(directory, path, false);
     struct place other = find_finally(other_directory, other_path, false);

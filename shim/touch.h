@@ -48,6 +48,15 @@ static inline bool touch_guarding(void)
 }
 
 /*
+ * Could this be a text of the program's? NULL, small numbers and the kernel's half of the addresses
+ * are passed on unread, for the kernel to answer EFAULT. (Bit 55 is below a pointer's tags.)
+ */
+static inline bool touch_is_text(const char *path)
+{
+    return __builtin_expect((uintptr_t)path >= 4096 && ((uintptr_t)path >> 55 & 1) == 0, 1);
+}
+
+/*
  * Begins a touch of the object at a path. False: it is nobody's. True: the touch has begun (error
  * 0) or was refused; either way touch_end() is due.
  */

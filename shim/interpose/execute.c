@@ -111,6 +111,8 @@ INTERPOSE int execveat(int directory, const char *path, char *const arguments[],
                        char *const environment[], int flags)
 {
     char named[4200];
+    if (!touch_is_text(path))
+        return REAL(execveat)(directory, path, arguments, environment, flags);
     if (directory == AT_FDCWD || path[0] == '/')
         snprintf(named, sizeof named, "%s", path);
     else if (path[0] == '\0')
@@ -164,6 +166,8 @@ INTERPOSE int pidfd_spawn(int *pidfd, const char *path, const posix_spawn_file_a
                           const posix_spawnattr_t *attributes, char *const *arguments,
                           char *const *environment)
 {
+    if (REAL(pidfd_spawn) == NULL)
+        return ENOSYS; /* found by name in a libc that has none */
     SPAWN(path, false, arguments, environment, 0,
           REAL(pidfd_spawn)(pidfd, path, actions, attributes, arguments, given));
 }
@@ -172,6 +176,8 @@ INTERPOSE int pidfd_spawnp(int *pidfd, const char *name, const posix_spawn_file_
                            const posix_spawnattr_t *attributes, char *const *arguments,
                            char *const *environment)
 {
+    if (REAL(pidfd_spawnp) == NULL)
+        return ENOSYS;
     SPAWN(name, true, arguments, environment, 0,
           REAL(pidfd_spawnp)(pidfd, name, actions, attributes, arguments, given));
 }

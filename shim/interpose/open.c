@@ -82,7 +82,7 @@ static int open_unless_link(int directory, const char *path, int flags, mode_t m
 
 static int open_guarded(int directory, const char *path, int flags, mode_t mode)
 {
-    if (!start_guarding() || path == NULL)
+    if (!start_guarding() || !touch_is_text(path))
         return REAL(openat)(directory, path, flags, mode);
     struct place place = (flags & O_PATH) != 0
                              ? tables_find_exactly(directory, path, follows(flags))
