@@ -109,6 +109,8 @@ static int take(struct lock *lock, int64_t timeout)
         result = lock_wait(lock, timeout);
         (void)registry_usable(&lock->registry);
     }
+    if (result == 0 && lock->registry.map == NULL && lock->level == 0 && !lock->shared)
+        publish_mend(lock);
     if (result == 0)
         result = publish_check_crash(lock);
     if (result == -EOWNERDEAD) {

@@ -57,6 +57,7 @@ struct lock {
     int level;                  /* 0, or how deep we joined a holder that waits for us */
     _Atomic bool changed;       /* the mark is set */
     bool registry_opened;
+    uint64_t registry_mended; /* when that was last tried */
     uint64_t acquired_at;
     uint64_t acquisition;
     uint64_t generation;  /* as it was when the lock was taken */

@@ -6,6 +6,7 @@
 
 #include "shim/lock/command_member.h"
 #include "shim/lock/kernel.h"
+#include "shim/lock/own.h"
 #include "shim/lock/process.h"
 
 #include <errno.h>
@@ -19,6 +20,20 @@ void publish_open(struct lock *lock)
     if (lock_self_is_here() && !atomic_exchange(&looked, true))
         lock_self_look_at_objects();
     registry_open(&lock->registry, lock->path, lock->table_path, false);
+}
+
+/* At most once a second: where there can be no registry, none is looked for at every turn. */
+#define MEND_INTERVAL 1000000000u
+
+void publish_mend(struct lock *lock)
+{
+    uint64_t now = registry_now();
+    if (lock->registry_mended != 0 && now - lock->registry_mended < MEND_INTERVAL)
+        return;
+    lock->registry_mended = now;
+    if (lock->registry.descriptor >= 0) /* the old map stays: another thread may be inside */
+        own_close(lock->registry.descriptor);
+    registry_open(&lock->registry, lock->path, lock->table_path, true);
 }
 
 static struct registry_holder describe_self(const struct lock *lock, pid_t process)

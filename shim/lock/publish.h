@@ -11,6 +11,9 @@
 /* Opens the registry on first use. */
 void publish_open(struct lock *lock);
 
+/* With the lock just taken and no usable registry: puts that right where it can be. */
+void publish_mend(struct lock *lock);
+
 /*
  * With the lock just taken, and right after registry_usable(): looks at the last holder's mark.
  * 0, or -EOWNERDEAD: it died inside, and the settings say that this keeps others out.

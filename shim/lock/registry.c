@@ -44,16 +44,19 @@ static bool fill(int descriptor)
     return true;
 }
 
+/* How struct registry_layout begins. */
+struct header {
+    char magic[8];
+    uint32_t version;
+    uint32_t header_size;
+    uint64_t file_size;
+};
+
 static bool write_header(int descriptor)
 {
-    struct {
-        char magic[8];
-        uint32_t version;
-        uint32_t header_size;
-        uint64_t file_size;
-    } header = {.version = REGISTRY_VERSION,
-                .header_size = (uint32_t)offsetof(struct registry_layout, holders),
-                .file_size = sizeof(struct registry_layout)};
+    struct header header = {.version = REGISTRY_VERSION,
+                            .header_size = (uint32_t)offsetof(struct registry_layout, holders),
+                            .file_size = sizeof(struct registry_layout)};
     memcpy(header.magic, registry_magic, sizeof header.magic);
     return kernel_pwrite(descriptor, &header, sizeof header, 0) == (ssize_t)sizeof header;
 }
@@ -75,7 +78,7 @@ static void take_owner_and_mode(int descriptor, const char *table_path, const ch
 }
 
 /* Made under another name and linked into place whole: nobody ever sees a half-made one. */
-static int make(const char *path, const char *table_path, const char *lock_path, bool replace)
+static int make(const char *path, const char *table_path, const char *lock_path)
 {
     char temporary[4200];
     snprintf(temporary, sizeof temporary, "%s.%d.%llx", path, (int)kernel_gettid(),
@@ -88,12 +91,11 @@ static int make(const char *path, const char *table_path, const char *lock_path,
     if (fill(descriptor) && write_header(descriptor)) {
         take_owner_and_mode(descriptor, table_path, lock_path);
         result = (int)KERNEL_CALL(SYS_renameat2, AT_FDCWD, temporary, AT_FDCWD, path,
-                                  replace ? 0 : 1 /* RENAME_NOREPLACE */, 0);
+                                  1 /* RENAME_NOREPLACE */, 0);
         if (result == -EINVAL)
             result = (int)KERNEL_CALL(SYS_linkat, AT_FDCWD, temporary, AT_FDCWD, path, 0, 0);
     }
-    if (result != 0 || !replace)
-        (void)KERNEL_CALL(SYS_unlinkat, AT_FDCWD, temporary, 0, 0, 0, 0);
+    (void)KERNEL_CALL(SYS_unlinkat, AT_FDCWD, temporary, 0, 0, 0, 0);
     if (result == 0)
         return descriptor;
     (void)kernel_close(descriptor);
@@ -103,25 +105,41 @@ static int make(const char *path, const char *table_path, const char *lock_path,
 static bool is_registry(int descriptor)
 {
     struct stat status;
-    if (kernel_fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode) ||
-        status.st_size < (off_t)sizeof(struct registry_layout))
-        return false;
-    struct {
-        char magic[8];
-        uint32_t version;
-        uint32_t header_size;
-        uint64_t file_size;
-    } header;
-    return kernel_pread(descriptor, &header, sizeof header, 0) == (ssize_t)sizeof header &&
+    struct header header;
+    return kernel_fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode) &&
+           status.st_size >= (off_t)sizeof(struct registry_layout) &&
+           kernel_pread(descriptor, &header, sizeof header, 0) == (ssize_t)sizeof header &&
            memcmp(header.magic, registry_magic, sizeof header.magic) == 0 &&
            header.version == REGISTRY_VERSION && header.file_size == sizeof(struct registry_layout);
 }
 
-static int open_file(const char *path)
+/*
+ * What somebody has cut off or zeroed is made whole: in place, so that those who have it mapped
+ * stay together; and not at once, for who cuts it off again and again would hit one who has just
+ * mapped it. Anything else that is no registry is not ours to touch.
+ */
+static bool mend(int descriptor)
+{
+    static const struct header none;
+    struct stat status;
+    struct header header;
+    if (kernel_fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode) ||
+        wall_clock() < ((uint64_t)status.st_ctim.tv_sec + 2) * 1000000000u)
+        return false;
+    memset(&header, 0, sizeof header);
+    (void)kernel_pread(descriptor, &header, sizeof header, 0);
+    bool zeroed = memcmp(&header, &none, sizeof header) == 0;
+    bool cut_off = memcmp(header.magic, registry_magic, sizeof header.magic) == 0 &&
+                   header.version == REGISTRY_VERSION &&
+                   status.st_size < (off_t)sizeof(struct registry_layout);
+    return (zeroed || cut_off) && fill(descriptor) && write_header(descriptor);
+}
+
+static int open_file(const char *path, bool may_mend)
 {
     int descriptor =
         kernel_openat(AT_FDCWD, path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
-    if (descriptor < 0 || is_registry(descriptor))
+    if (descriptor < 0 || is_registry(descriptor) || (may_mend && mend(descriptor)))
         return descriptor;
     (void)kernel_close(descriptor);
     return -EINVAL;
@@ -132,18 +150,16 @@ static bool name_registry(char *path, size_t size, const char *lock_path)
     return (size_t)snprintf(path, size, "%s.registry", lock_path) < size;
 }
 
-static int open_or_make(const char *lock_path, const char *table_path, bool replace)
+static int open_or_make(const char *lock_path, const char *table_path, bool may_mend)
 {
     char path[4120];
     if (!name_registry(path, sizeof path, lock_path))
         return -ENAMETOOLONG;
     for (int attempt = 0; attempt < 3; attempt++) {
-        int descriptor = open_file(path);
-        if (descriptor == -EINVAL && replace)
-            return make(path, table_path, lock_path, true);
+        int descriptor = open_file(path, may_mend);
         if (descriptor != -ENOENT)
             return descriptor;
-        descriptor = make(path, table_path, lock_path, false);
+        descriptor = make(path, table_path, lock_path);
         if (descriptor != -EEXIST)
             return descriptor;
     }
@@ -170,14 +186,14 @@ static void map_registry(struct registry *registry, int descriptor)
 void registry_open_existing(struct registry *registry, const char *lock_path)
 {
     char path[4120];
-    map_registry(registry,
-                 name_registry(path, sizeof path, lock_path) ? open_file(path) : -ENAMETOOLONG);
+    map_registry(registry, name_registry(path, sizeof path, lock_path) ? open_file(path, false)
+                                                                       : -ENAMETOOLONG);
 }
 
 void registry_open(struct registry *registry, const char *lock_path, const char *table_path,
-                   bool replace)
+                   bool may_mend)
 {
-    map_registry(registry, open_or_make(lock_path, table_path, replace));
+    map_registry(registry, open_or_make(lock_path, table_path, may_mend));
 }
 
 void registry_close(struct registry *registry)

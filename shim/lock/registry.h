@@ -161,11 +161,11 @@ struct registry {
 /*
  * Opens LOCKFILE.registry, making it if it is missing (owner, group and mode as the table's, or as
  * the lock file's where there is no table yet). A file that is no registry of this version is left
- * alone and done without, unless `replace`: the caller holds the lock and may put a fresh one in
- * its place. Never fails: registry->map tells.
+ * alone and done without. One that was cut off or zeroed is mended if the caller holds the lock and
+ * so may. Never fails: registry->map tells.
  */
 void registry_open(struct registry *registry, const char *lock_path, const char *table_path,
-                   bool replace);
+                   bool may_mend);
 void registry_close(struct registry *registry);
 
 /* Opens a registry that is there already, to read another lock's. */
