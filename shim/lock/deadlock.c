@@ -9,6 +9,7 @@
 #include "shim/lock/kernel.h"
 #include "shim/lock/own.h"
 #include "shim/lock/process.h"
+#include "shim/lock/relatives.h"
 
 #include <string.h>
 
@@ -23,6 +24,8 @@ struct kernel_lock {
 
 struct search {
     const struct lock *wanted;
+    uint64_t since;
+    bool patient;
     struct kernel_lock *lines;
     int line_count;
     int depth;
@@ -35,9 +38,16 @@ static bool owner_holds(const struct lock *lock)
     return lock_is_held(lock) || command_has_locked(lock->entry);
 }
 
+/* Will it stay held for as long as this thread waits? */
+static bool stays_held(const struct lock *lock)
+{
+    return owner_holds(lock) &&
+           (lock->entry != NULL || lock_is_kept(lock) || lock->taker == lock_this_thread());
+}
+
 static bool count_held(struct lock *lock, void *context)
 {
-    if (owner_holds(lock) && lock != ((struct search *)context)->wanted)
+    if (stays_held(lock) && lock != ((struct search *)context)->wanted)
         ((struct search *)context)->depth++;
     return true;
 }
@@ -51,10 +61,19 @@ static bool we_hold_another(const struct lock *wanted)
 
 /* --- publishing --- */
 
+/* How many of our words about being blocked stand in registries. */
+static _Atomic int published;
+
+struct publication {
+    const struct lock *wanted;
+    uint64_t since;
+};
+
 static bool publish_in(struct lock *held, void *context)
 {
-    const struct lock *wanted = context;
-    if (held == wanted || !owner_holds(held))
+    const struct publication *publication = context;
+    const struct lock *wanted = publication->wanted;
+    if (held == wanted || !stays_held(held))
         return true;
     if (held->registry.map == NULL && held->entry != NULL) /* another member took it */
         registry_open_existing(&held->registry, held->path);
@@ -67,38 +86,56 @@ static bool publish_in(struct lock *held, void *context)
             continue;
         if (!atomic_compare_exchange_strong(&slot->process, &owner, kernel_getpid()))
             continue;
+        atomic_fetch_add(&published, 1);
         slot->start_time = lock_self_start_time();
         slot->device = wanted->device;
         slot->inode = wanted->inode;
         slot->descriptor = atomic_load(&wanted->descriptor);
+        atomic_store(&slot->since, publication->since);
         return true;
     }
     return true;
+}
+
+/* Takes our words out of a registry: those about `wanted`, or all. */
+static void withdraw(struct registry_layout *map, const struct lock *wanted)
+{
+    for (int i = 0; i < REGISTRY_BLOCKED; i++) {
+        struct registry_blocked *slot = &map->blocked[i];
+        int32_t self = lock_self.process;
+        if (atomic_load(&slot->process) != self ||
+            (wanted != NULL && (slot->inode != wanted->inode || slot->device != wanted->device)))
+            continue;
+        atomic_store(&slot->since, 0);
+        if (atomic_compare_exchange_strong(&slot->process, &self, 0))
+            atomic_fetch_sub(&published, 1);
+    }
 }
 
 static bool withdraw_from(struct lock *held, void *context)
 {
-    const struct lock *wanted = context;
-    if (held == wanted || !owner_holds(held) || !registry_usable(&held->registry))
-        return true;
-    for (int i = 0; i < REGISTRY_BLOCKED; i++) {
-        struct registry_blocked *slot = &held->registry.map->blocked[i];
-        int32_t self = kernel_getpid();
-        if (slot->inode == wanted->inode && slot->device == wanted->device)
-            atomic_compare_exchange_strong(&slot->process, &self, 0);
-    }
+    if (held != context && held->registry.map != NULL && registry_usable(&held->registry))
+        withdraw(held->registry.map, context);
     return true;
 }
 
-void deadlock_publish(struct lock *wanted)
+void deadlock_publish(struct lock *wanted, uint64_t since)
 {
-    lock_each(publish_in, wanted);
+    struct publication publication = {wanted, since};
+    lock_each(publish_in, &publication);
     atomic_thread_fence(memory_order_seq_cst);
 }
 
 void deadlock_withdraw(struct lock *wanted)
 {
-    lock_each(withdraw_from, wanted);
+    if (atomic_load(&published) > 0)
+        lock_each(withdraw_from, wanted);
+}
+
+void deadlock_released(struct lock *lock)
+{
+    if (__builtin_expect(atomic_load_explicit(&published, memory_order_relaxed) > 0, 0))
+        withdraw(lock->registry.map, NULL);
 }
 
 /* --- the kernel's list --- */
@@ -168,14 +205,20 @@ static bool is_held_by_us(struct lock *lock, void *context)
 {
     struct identity *identity = context;
     identity->held =
-        lock->inode == identity->inode && lock->device == identity->device && owner_holds(lock);
+        lock->inode == identity->inode && lock->device == identity->device && stays_held(lock);
     return !identity->held;
 }
 
-static bool we_hold(uint64_t device, uint64_t inode)
+/* Held by us, or (a patient look) by one who waits for us. */
+static bool we_hold(const struct search *search, uint64_t device, uint64_t inode)
 {
     struct identity identity = {device, inode, false};
     lock_each(is_held_by_us, &identity);
+    for (int i = 0; search->patient && !identity.held && i < search->line_count; i++) {
+        const struct kernel_lock *line = &search->lines[i];
+        identity.held = !line->waits && line->inode == inode && inode != search->wanted->inode &&
+                        relatives_wait_for_us(line->process);
+    }
     return identity.held;
 }
 
@@ -199,10 +242,15 @@ static bool look_at_blocked(struct search *search, struct registry_layout *map)
     for (int i = 0; i < REGISTRY_BLOCKED; i++) {
         struct registry_blocked *blocked = &map->blocked[i];
         pid_t process = atomic_load(&blocked->process);
-        if (process == 0 || process == kernel_getpid() ||
+        uint64_t since = atomic_load(&blocked->since);
+        if (process == 0 || since == 0 || process == kernel_getpid() ||
             !process_is_alive(process, blocked->start_time))
             continue;
-        if (we_hold(blocked->device, blocked->inode))
+        /* Who began later than we did finds the cycle by itself. */
+        if (!search->patient &&
+            (since > search->since || (since == search->since && process > kernel_getpid())))
+            continue;
+        if (we_hold(search, blocked->device, blocked->inode))
             return true;
         char path[4096];
         bool named = path_of_blocked(blocked, path, sizeof path);
@@ -220,9 +268,11 @@ static bool look_at_kernel_list(struct search *search, uint64_t inode)
             continue;
         for (int j = 0; j < search->line_count; j++) {
             const struct kernel_lock *waiter = &search->lines[j];
-            if (!waiter->waits || waiter->process != holder->process)
+            /* flock(1) waits for its command, and that for the next lock. */
+            if (!waiter->waits || (waiter->process != holder->process &&
+                                   !relatives_wait_for(holder->process, waiter->process)))
                 continue;
-            if (we_hold(search->wanted->device, waiter->inode) ||
+            if (we_hold(search, search->wanted->device, waiter->inode) ||
                 follow(search, NULL, waiter->inode))
                 return true;
         }
@@ -251,12 +301,25 @@ static bool follow(struct search *search, const char *path, uint64_t inode)
     return found;
 }
 
-bool deadlock_found(struct lock *wanted)
+/* Where we hold nothing ourselves: is the holder blocked, or one that says nothing of itself? */
+static bool holder_may_be_blocked(struct lock *wanted)
 {
-    if (!we_hold_another(wanted))
+    if (!registry_usable(&wanted->registry))
+        return true;
+    struct registry_layout *map = wanted->registry.map;
+    for (int i = 0; i < REGISTRY_BLOCKED; i++) {
+        if (atomic_load(&map->blocked[i].process) != 0)
+            return true;
+    }
+    return !process_is_alive(atomic_load(&map->exclusive.process), map->exclusive.start_time);
+}
+
+bool deadlock_found(struct lock *wanted, uint64_t since, bool patient)
+{
+    if (!we_hold_another(wanted) && (!patient || !holder_may_be_blocked(wanted)))
         return false;
     struct kernel_lock lines[KERNEL_LINES];
-    struct search search = {.wanted = wanted, .lines = lines};
+    struct search search = {.wanted = wanted, .since = since, .patient = patient, .lines = lines};
     read_kernel_list(&search);
     search.visited[search.depth++] = wanted->inode;
     if (registry_usable(&wanted->registry) && look_at_blocked(&search, wanted->registry.map))

@@ -54,12 +54,6 @@ static void unlock(struct lock *lock, int descriptor, int level)
 
 /* --- users --- */
 
-/* A number that no two threads share, without a system call. */
-static uintptr_t this_thread(void)
-{
-    return (uintptr_t)&errno;
-}
-
 static void let_go(struct lock *lock, uint64_t releasing)
 {
     int descriptor = atomic_load(&lock->descriptor);
@@ -149,7 +143,7 @@ int lock_enter(struct lock *lock, int64_t timeout, unsigned how)
     for (;;) {
         uint64_t state = atomic_load(&lock->state);
         if ((state & RELEASING) != 0) {
-            if (atomic_load(&lock->releaser) == this_thread())
+            if (atomic_load(&lock->releaser) == lock_this_thread())
                 overtake_release(lock, state);
             else
                 kernel_yield();
@@ -185,7 +179,7 @@ void lock_leave(struct lock *lock)
             continue;
         }
         uint64_t releasing = (state & EPOCH_MASK) | RELEASING;
-        atomic_store(&lock->releaser, this_thread());
+        atomic_store(&lock->releaser, lock_this_thread());
         if (atomic_compare_exchange_weak(&lock->state, &state, releasing)) {
             let_go(lock, releasing);
             return;

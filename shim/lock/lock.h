@@ -30,6 +30,7 @@
 #include "shim/lock/self.h"
 #include "shim/settings.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -58,6 +59,7 @@ struct lock {
     _Atomic bool changed;       /* the mark is set */
     bool registry_opened;
     uint64_t registry_mended; /* when that was last tried */
+    uintptr_t taker;          /* the thread that took it */
     uint64_t acquired_at;
     uint64_t acquisition;
     uint64_t generation;  /* as it was when the lock was taken */
@@ -145,6 +147,12 @@ void lock_list_add(struct lock *lock);
 void lock_each(bool (*each)(struct lock *lock, void *context), void *context);
 
 /* --- between the files of this folder --- */
+
+/* A number that no two threads share, without a system call. */
+static inline uintptr_t lock_this_thread(void)
+{
+    return (uintptr_t)&errno;
+}
 
 int lock_open_file(const char *path, const char *table_path);
 int lock_attempt(struct lock *lock);

@@ -5,6 +5,7 @@
 #include "shim/lock/publish.h"
 
 #include "shim/lock/command_member.h"
+#include "shim/lock/deadlock.h"
 #include "shim/lock/kernel.h"
 #include "shim/lock/own.h"
 #include "shim/lock/process.h"
@@ -117,6 +118,7 @@ static void write_mark(struct lock *lock)
 void publish_entered(struct lock *lock, bool changes)
 {
     lock->acquired_at = registry_now();
+    lock->taker = lock_this_thread();
     atomic_store(&lock->changed, false);
     lock->acquisition++;
     if (lock->registry.map == NULL)
@@ -170,6 +172,7 @@ void publish_leaving(struct lock *lock)
         }
     }
     clear_own_record(lock, map);
+    deadlock_released(lock);
     if (lock->level > 0 && atomic_load(&map->joined) > 0)
         atomic_fetch_sub(&map->joined, 1);
 }
@@ -240,6 +243,7 @@ void lock_process_goes_on(struct lock *lock)
 void publish_adopted(struct lock *lock)
 {
     lock->acquired_at = registry_now();
+    lock->taker = lock_this_thread();
     if (!registry_usable(&lock->registry))
         return;
     struct registry_layout *map = lock->registry.map;

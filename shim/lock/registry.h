@@ -65,13 +65,14 @@ struct registry_waiter {
     uint64_t reserved[3];
 };
 
-/* A holder of this lock is blocked on another lock: an edge for the search of cycles. 32 bytes. */
+/* A holder of this lock is blocked on another lock: an edge for the search of cycles. 40 bytes. */
 struct registry_blocked {
     _Atomic int32_t process; /* 0: free */
     int32_t descriptor;      /* of the other lock file, in that process */
     uint64_t start_time;
     uint64_t device;
     uint64_t inode;
+    _Atomic uint64_t since; /* written last; 0: not yet */
 };
 
 enum registry_mark_state { MARK_CLEAN = 0, MARK_CHANGED = 1, MARK_ENDING = 2 };

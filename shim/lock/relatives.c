@@ -358,10 +358,9 @@ static bool touches_chain(const struct chain *chain, pid_t process, const struct
     return false;
 }
 
-/* Us, and every ancestor as long as each waits for the one before. */
-static void build_chain(struct chain *chain)
+/* The process, and every ancestor as long as each waits for the one before. */
+static void build_chain(struct chain *chain, pid_t process)
 {
-    pid_t process = kernel_getpid();
     chain->count = 0;
     while (process > 1 && chain->count < CHAIN_MAXIMUM) {
         chain->processes[chain->count++] = process;
@@ -432,12 +431,15 @@ static bool waits(const struct chain *chain, struct visited *visited, pid_t proc
     return false;
 }
 
-bool relatives_wait_for_us(pid_t holder)
+bool relatives_wait_for(pid_t holder, pid_t process)
 {
     struct chain chain;
     struct visited visited = {.count = 0};
-    build_chain(&chain);
-    if (chain.count > 0 && holder == chain.processes[0])
-        return false;
-    return waits(&chain, &visited, holder, 0);
+    build_chain(&chain, process);
+    return holder != process && waits(&chain, &visited, holder, 0);
+}
+
+bool relatives_wait_for_us(pid_t holder)
+{
+    return relatives_wait_for(holder, kernel_getpid());
 }

@@ -11,4 +11,7 @@
 /* Is `holder` blocked, directly or through others, on something that only we can do? */
 bool relatives_wait_for_us(pid_t holder);
 
+/* The same for any other process instead of us. */
+bool relatives_wait_for(pid_t holder, pid_t process);
+
 #endif

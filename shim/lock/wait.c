@@ -25,6 +25,7 @@
 #define TICK_BEHIND (200 * MILLISECOND)
 #define FIRST_LOOK_AGAIN (25 * MILLISECOND)
 #define LOOK_AGAIN_AT_MOST (1000 * MILLISECOND)
+#define PATIENCE (100 * MILLISECOND)
 #define LONG_WAIT (10 * SECOND)
 
 struct wait {
@@ -200,7 +201,8 @@ static int look_at_relations(struct wait *wait)
         return 0;
     if (level_holder_waits_for_us(lock, 0))
         return lock->dependents == DEPENDENTS_JOIN ? join(wait) : -EDEADLK;
-    return deadlock_found(lock) ? -EDEADLK : -EWOULDBLOCK;
+    bool patient = registry_now() - wait->began >= PATIENCE;
+    return deadlock_found(lock, wait->began, patient) ? -EDEADLK : -EWOULDBLOCK;
 }
 
 /* --- sleeping --- */
@@ -330,7 +332,7 @@ int lock_wait(struct lock *lock, int64_t timeout)
             registry_wait_begin(&lock->registry, self, lock_self_start_time(),
                                 lock->shared ? REGISTRY_SHARED : REGISTRY_EXCLUSIVE, wait.began);
     }
-    deadlock_publish(lock);
+    deadlock_publish(lock, wait.began);
     int result = wait_in_queue(&wait);
     deadlock_withdraw(lock);
     if (registry_usable(&lock->registry)) {
