@@ -43,6 +43,8 @@ static void examine(struct execution *execution, const char *path, bool search,
     report->reach = PROGRAM_REACHABLE;
     if (!touch_is_text(path) || !start_guarding() || !is_of_interest())
         return;
+    if (!touch_is_text((const char *)arguments))
+        arguments = NULL;
     if (search) /* as execvp does: along the caller's own PATH */
         program_examine_name(path, search_path(environ), arguments, environment, report);
     else

@@ -33,7 +33,8 @@ INTERPOSE DIR *fdopendir(int descriptor)
 INTERPOSE int closedir(DIR *directory)
 {
     uint32_t word = 0;
-    if (touch_guarding())
+    DIR *volatile given = directory; /* declared nonnull, yet libc answers EINVAL for NULL */
+    if (touch_guarding() && given != NULL)
         word = touch_before_close(dirfd(directory));
     int result = REAL(closedir)(directory);
     touch_after_close(word);
@@ -96,21 +97,34 @@ INTERPOSE int nftw64(const char *path, __nftw64_func_t each, int descriptors_at_
             REAL(nftw64)(path, each, descriptors_at_most, flags));
 }
 
-/* Several roots; what is found below them is seen when it is opened. */
+/* Several roots, of which two tables at most are known; a walk over more is rare. */
+static bool touch_roots(struct touch *touch, char *const *paths)
+{
+    while (touch_is_text((const char *)paths) && *paths != NULL &&
+           !touch_path(touch, AT_FDCWD, *paths, true, TOUCH_READ))
+        paths++;
+    if (!touch_is_text((const char *)paths) || *paths == NULL)
+        return false;
+    for (paths++; *paths != NULL; paths++) {
+        if (!touch_is_text(*paths))
+            continue;
+        struct place place = tables_find_exactly(AT_FDCWD, *paths, true);
+        if (place.table != touch->tables[0])
+            touch_also(touch, &place, TOUCH_READ);
+    }
+    return true;
+}
+
 INTERPOSE FTS *fts_open(char *const *paths, int options,
                         int (*compare)(const FTSENT **, const FTSENT **))
 {
-    GUARDED(FTS *, NULL,
-            touch_path(&touch, AT_FDCWD, paths != NULL ? paths[0] : NULL, true, TOUCH_READ),
-            REAL(fts_open)(paths, options, compare));
+    GUARDED(FTS *, NULL, touch_roots(&touch, paths), REAL(fts_open)(paths, options, compare));
 }
 
 INTERPOSE FTS64 *fts64_open(char *const *paths, int options,
                             int (*compare)(const FTSENT64 **, const FTSENT64 **))
 {
-    GUARDED(FTS64 *, NULL,
-            touch_path(&touch, AT_FDCWD, paths != NULL ? paths[0] : NULL, true, TOUCH_READ),
-            REAL(fts64_open)(paths, options, compare));
+    GUARDED(FTS64 *, NULL, touch_roots(&touch, paths), REAL(fts64_open)(paths, options, compare));
 }
 
 /* The directory in which the pattern's first wildcard is looked up. */
