@@ -7,6 +7,7 @@
 #include "shim/touch.h"
 
 #include <errno.h>
+#include <stdio_ext.h>
 #include <string.h>
 
 static int flags_of(const char *mode)
@@ -71,7 +72,7 @@ INTERPOSE FILE *_IO_fopen(const char *path, const char *mode)
 typedef FILE *reopen_stream(const char *path, const char *mode, FILE *stream);
 
 /* A new mode for the same file, or another file: either may be a table's. */
-static FILE *reopen_guarded(reopen_stream *real, const char *path, const char *mode, FILE *stream)
+static FILE *reopen_flushed(reopen_stream *real, const char *path, const char *mode, FILE *stream)
 {
     int flags = mode != NULL ? flags_of(mode) : O_RDONLY;
     int before = stream != NULL ? fileno(stream) : -1;
@@ -95,6 +96,23 @@ static FILE *reopen_guarded(reopen_stream *real, const char *path, const char *m
     return result;
 }
 
+/* What is in the buffer goes to the old file first: if that is a table's, it is a change. */
+static FILE *reopen_guarded(reopen_stream *real, const char *path, const char *mode, FILE *stream)
+{
+    struct touch touch;
+    uint32_t word = descriptor_word(stream != NULL ? fileno(stream) : -1);
+    if ((word & DESCRIPTOR_WRITABLE) == 0 ||
+        !touch_descriptor(&touch, fileno(stream), word, TOUCH_CHANGE))
+        return reopen_flushed(real, path, mode, stream);
+    FILE *result = NULL;
+    if (touch.error == 0)
+        result = reopen_flushed(real, path, mode, stream);
+    else
+        (void)fclose(stream);
+    touch_end(&touch);
+    return result;
+}
+
 INTERPOSE FILE *freopen(const char *path, const char *mode, FILE *stream)
 {
     return touch_guarding() ? reopen_guarded(REAL(freopen), path, mode, stream)
@@ -107,27 +125,34 @@ INTERPOSE FILE *freopen64(const char *path, const char *mode, FILE *stream)
                             : REAL(freopen64)(path, mode, stream);
 }
 
-/* The descriptor is known already; as a stream it is written when nobody sees it. */
-static void hold_written_stream(FILE *stream, int descriptor)
+/*
+ * The descriptor is known already; as a stream it is written when nobody sees it: where the lock
+ * can't be had for that there is no stream.
+ */
+static FILE *open_descriptor(FILE *(*real)(int descriptor, const char *mode), int descriptor,
+                             const char *mode)
 {
+    struct touch touch;
     uint32_t word = descriptor_word(descriptor);
-    if (stream == NULL || (word & DESCRIPTOR_WRITABLE) == 0 || (word & DESCRIPTOR_COUNTED) != 0)
-        return;
-    touch_hold(descriptor, word);
+    if ((word & DESCRIPTOR_WRITABLE) == 0 || (word & DESCRIPTOR_COUNTED) != 0 ||
+        (flags_of(mode) & O_ACCMODE) == O_RDONLY ||
+        !touch_descriptor(&touch, descriptor, word, TOUCH_CHANGE))
+        return real(descriptor, mode);
+    FILE *stream = touch.error != 0 ? NULL : real(descriptor, mode);
+    if (stream != NULL)
+        touch_hold(descriptor, word);
+    touch_end(&touch);
+    return stream;
 }
 
 INTERPOSE FILE *fdopen(int descriptor, const char *mode)
 {
-    FILE *stream = REAL(fdopen)(descriptor, mode);
-    hold_written_stream(stream, descriptor);
-    return stream;
+    return open_descriptor(REAL(fdopen), descriptor, mode);
 }
 
 INTERPOSE FILE *_IO_fdopen(int descriptor, const char *mode)
 {
-    FILE *stream = REAL(_IO_fdopen)(descriptor, mode);
-    hold_written_stream(stream, descriptor);
-    return stream;
+    return open_descriptor(REAL(_IO_fdopen), descriptor, mode);
 }
 
 static int close_guarded(int (*real)(FILE *stream), FILE *stream, int descriptor)
@@ -137,6 +162,8 @@ static int close_guarded(int (*real)(FILE *stream), FILE *stream, int descriptor
     enum touch_kind kind = (word & DESCRIPTOR_WRITABLE) != 0 ? TOUCH_CHANGE : TOUCH_READ;
     bool touched = touch_descriptor(&touch, descriptor, word, kind);
     int error = touched ? touch.error : 0;
+    if (error != 0)
+        __fpurge(stream); /* what is still in its buffer would be written without the lock */
     word = touch_before_close(descriptor);
     int result = real(stream);
     touch_after_close(word);
@@ -161,14 +188,26 @@ INTERPOSE int _IO_fclose(FILE *stream)
     return close_guarded(REAL(_IO_fclose), stream, descriptor);
 }
 
+/* Inside a touch of every descriptor that could be written by it. */
+static int close_all_from(int descriptor)
+{
+    int at = descriptor_next(descriptor);
+    while (at >= 0 && (descriptor_word(at) & DESCRIPTOR_WRITABLE) == 0)
+        at = descriptor_next(at + 1);
+    struct touch touch;
+    if (at < 0)
+        return REAL(fcloseall)();
+    if (!touch_descriptor(&touch, at, descriptor_word(at), TOUCH_CHANGE))
+        return close_all_from(at + 1);
+    int result = touch.error != 0 ? EOF : close_all_from(at + 1);
+    touch_end(&touch);
+    return result;
+}
+
 /* Flushes every stream, among them those on descriptors that nobody holds. */
 INTERPOSE int fcloseall(void)
 {
-    for (int at = descriptor_next(0); at >= 0; at = descriptor_next(at + 1)) {
-        if ((descriptor_word(at) & DESCRIPTOR_WRITABLE) != 0)
-            touch_hold(at, descriptor_word(at));
-    }
-    return REAL(fcloseall)();
+    return close_all_from(0);
 }
 
 /* The file has no name, but lies in P_tmpdir, which may be a table. */
