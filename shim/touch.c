@@ -202,15 +202,6 @@ bool touch_path(struct touch *touch, int directory, const char *path, bool follo
     return touch_found(touch, &place, directory, path, follow, kind);
 }
 
-/* The touch that began as reading changes the same table as well. */
-static void change_too(struct touch *touch)
-{
-    if (touch->tables[0]->settings.shared)
-        refuse(touch, touch->tables[0], EROFS);
-    else
-        (void)lock_before_change(touch->tables[0]->lock);
-}
-
 bool touch_two_paths(struct touch *touch, int directory, const char *path, enum touch_kind kind,
                      int other_directory, const char *other_path, enum touch_kind other_kind)
 {
@@ -223,11 +214,10 @@ bool touch_two_paths(struct touch *touch, int directory, const char *path, enum 
     if (place.table == NULL) {
         (void)touch_place(touch, &other, other_kind);
     } else {
-        (void)touch_place(touch, &place, kind);
-        if (other.table != place.table)
+        bool same = other.table == place.table;
+        (void)touch_place(touch, &place, same && other_kind > kind ? other_kind : kind);
+        if (!same)
             touch_also(touch, &other, other_kind);
-        else if (other_kind >= TOUCH_CHANGE && kind < TOUCH_CHANGE && touch->error == 0)
-            change_too(touch);
     }
     if (other_kind == TOUCH_REPLACE)
         check_lost_update(touch, &other, other_directory, other_path, false);
