@@ -34,13 +34,20 @@ int opened_or_closed(struct touch *touch, int descriptor, int flags, bool hold)
     return -1;
 }
 
+/* Does the descriptor carry an O_NOFOLLOW that the program has not asked for? */
+static inline void note_hidden(int descriptor, bool hidden)
+{
+    if ((unsigned)descriptor < DESCRIPTORS_LIMIT)
+        descriptor_hides_nofollow[descriptor] = hidden;
+}
+
 static int open_in_table(const struct place *place, int directory, const char *path, int flags,
                          mode_t mode)
 {
     struct touch touch;
     if (!touch_found(&touch, place, directory, path, follows(flags), kind_of(flags)))
         return REAL(openat)(directory, path, flags, mode);
-    int result = -1;
+    int result = -1, error = errno;
     if (touch.error == 0) {
         /* Does a link in the table lead out, to another table perhaps? */
         bool look = place->may_be_link && (flags & O_PATH) == 0;
@@ -49,11 +56,12 @@ static int open_in_table(const struct place *place, int directory, const char *p
             struct place target = tables_find_exactly(directory, path, true);
             if (target.table != place->table)
                 touch_also(&touch, &target, kind_of(flags));
+            look = false;
+            errno = error;
             if (touch.error == 0)
                 result = REAL(openat)(directory, path, flags, mode);
-        } else if (look && result >= 0 && result < DESCRIPTORS_LIMIT) {
-            descriptor_hides_nofollow[result] = 1;
         }
+        note_hidden(result, look);
         result = opened_or_closed(&touch, result, flags, false);
     }
     touch_end(&touch);
@@ -66,14 +74,15 @@ static int open_in_table(const struct place *place, int directory, const char *p
  */
 static int open_unless_link(int directory, const char *path, int flags, mode_t mode)
 {
+    int error = errno;
     int result = REAL(openat)(directory, path, flags | O_NOFOLLOW, mode);
     if (__builtin_expect(result >= 0, 1)) {
-        if (result < DESCRIPTORS_LIMIT)
-            descriptor_hides_nofollow[result] = 1;
+        note_hidden(result, true);
         return result;
     }
     if (errno != ELOOP && errno != ENOTDIR)
         return result;
+    errno = error;
     struct place place = tables_find_exactly(directory, path, true);
     if (place.table != NULL)
         return open_in_table(&place, directory, path, flags, mode);
@@ -92,8 +101,7 @@ static int open_guarded(int directory, const char *path, int flags, mode_t mode)
     if (place.may_be_link)
         return open_unless_link(directory, path, flags, mode);
     int result = REAL(openat)(directory, path, flags, mode);
-    if ((unsigned)result < DESCRIPTORS_LIMIT)
-        descriptor_hides_nofollow[result] = 0;
+    note_hidden(result, false);
     return result;
 }
 
@@ -203,6 +211,7 @@ INTERPOSE int open_by_handle_at(int mount, struct file_handle *handle, int flags
     if (!touch_place(&touch, &place, kind_of(flags)))
         return REAL(open_by_handle_at)(mount, handle, flags);
     int result = touch.error != 0 ? -1 : REAL(open_by_handle_at)(mount, handle, flags);
+    note_hidden(result, false);
     if (touch.error == 0)
         result = opened_or_closed(&touch, result, flags, false);
     touch_end(&touch);
@@ -233,6 +242,7 @@ INTERPOSE int openat2(int directory, const char *path, const struct open_how *ho
     if (!touch_path(&touch, directory, path, follows(flags), kind_of(flags)))
         return (int)openat2_call(directory, path, how, size);
     int result = touch.error != 0 ? -1 : (int)openat2_call(directory, path, how, size);
+    note_hidden(result, false);
     if (touch.error == 0)
         result = opened_or_closed(&touch, result, flags, false);
     touch_end(&touch);
