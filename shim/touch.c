@@ -219,14 +219,18 @@ bool touch_two_paths(struct touch *touch, int directory, const char *path, enum 
         if (!same)
             touch_also(touch, &other, other_kind);
     }
+    if (kind == TOUCH_REPLACE)
+        check_lost_update(touch, &place, directory, path, false);
     if (other_kind == TOUCH_REPLACE)
         check_lost_update(touch, &other, other_directory, other_path, false);
+    touch->first_key = place.key;
     touch->key = other.key;
     return true;
 }
 
 void touch_replaced(struct touch *touch, int directory, const char *path)
 {
+    lost_update_forget(touch->first_key);
     struct stat status;
     const struct table *table = touch->tables[touch->count - 1];
     if (scope_of(table) < SCOPE_SESSION || !lost_update_known(touch->key) ||
@@ -285,6 +289,13 @@ static void note_for_lost_updates(struct touch *touch, int descriptor, int flags
         lost_update_written(table, touch->key, &status);
         *word |= DESCRIPTOR_READ;
     }
+}
+
+void touch_missed(struct touch *touch)
+{
+    const struct table *table = touch->tables[touch->count - 1];
+    if (scope_of(table) >= SCOPE_SESSION)
+        lost_update_missed(table, touch->key);
 }
 
 bool touch_opened(struct touch *touch, int descriptor, int flags, bool hold)
@@ -363,7 +374,7 @@ void touch_duplicated(int descriptor, int copy)
 
 void touch_received(int descriptor)
 {
-    if (descriptor_word(descriptor) != 0 || !start_guarding())
+    if (descriptor_word(descriptor) != 0 || (guard_state != GUARD_STARTING && !start_guarding()))
         return;
     struct place place = tables_find_descriptor(descriptor);
     if (place.table == NULL)
