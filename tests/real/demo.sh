@@ -86,6 +86,11 @@ now()
     echo "${EPOCHREALTIME//[.,]/}"
 }
 
+seconds()
+{
+    printf '%d.%02d s' $(($1 / 1000000)) $(($1 / 10000 % 100))
+}
+
 # fifty PROGRAM: runs it on a fresh store under ${guard[@]}; sets found and took.
 fifty()
 {
@@ -140,48 +145,46 @@ demonstrate()
 
 # --- who waited for whom -------------------------------------------------------------------------
 
-command_of()
-{
-    tr '\0' ' ' <"/proc/$1/cmdline" 2>/dev/null | sed "s,$WORK/,,g"
-}
-
-# The lines of /proc/locks on the lock file: the holder, and behind it (->) those who wait.
-waiting()
-{
-    local inode fields
-    inode=$(stat -c %i "$TABLE.lock" 2>/dev/null) || return
-    grep ":$inode " /proc/locks | while read -r -a fields; do
-        if [ "${fields[1]}" = '->' ]; then
-            printf '    %7d waits   %s\n' "${fields[5]}" "$(command_of "${fields[5]}")"
-        else
-            printf '    %7d holds   %s\n' "${fields[4]}" "$(command_of "${fields[4]}")"
-        fi
-    done
-}
-
+# Each clerk notes when it came, when it had read, and when it was done.
 queue()
 {
-    local i
+    local clerk came read_at done_at before='' n=0
     printf '%sWho waits for whom%s\n' "$bold" "$plain"
     printf '  four clerks, each of whom reads the count, thinks for half a second and writes it\n\n'
     rm -rf "$TABLE"
     mkdir "$TABLE"
     echo 0 >"$TABLE/count"
-    cat >"$WORK/clerk" <<'SH'
-n=$(cat "$2"); sleep 0.5; echo $((n + 1)) >"$2"
-SH
-    for i in ann bob cat dan; do
-        "${guarded[@]}" sh "$WORK/clerk" "$i" "$TABLE/count" </dev/null &
+    cat >"$WORK/clerk" <<'BASH'
+came=${EPOCHREALTIME//[.,]/}
+n=$(<"$2")
+read_at=${EPOCHREALTIME//[.,]/}
+sleep 0.5
+echo $((n + 1)) >"$2"
+echo "$1 $came $read_at ${EPOCHREALTIME//[.,]/}" >>"$3"
+BASH
+    for clerk in ann bob cat dan; do
+        "${guarded[@]}" bash "$WORK/clerk" "$clerk" "$TABLE/count" "$WORK/times" </dev/null &
     done
-    for i in 1 2 3 4; do
+    if "$BUILD/lockctl" --help | grep -q '^ *waiters '; then
         sleep 0.25
-        printf '  after %d.%02d s\n' $(((i * 50 - 25) / 100)) $(((i * 50 - 25) % 100))
-        waiting
-        sleep 0.25
-    done
+        printf '  after a quarter of a second, lockctl waiters --tree tells:\n\n'
+        "$BUILD/lockctl" waiters --tree "$TABLE" | sed "s,$WORK/,,g;s/^/    /"
+        echo
+    fi
     wait
-    printf '\n  and the count is %s\n' "$(cat "$TABLE/count")"
-    [ "$(cat "$TABLE/count")" = 4 ] || failed=1
+    sort -n -k4 "$WORK/times" | while read -r clerk came read_at done_at; do
+        if [ -z "$before" ]; then
+            printf '    %s found the table free, and was done after %s\n' "$clerk" \
+                "$(seconds $((done_at - came)))"
+        else
+            printf '    %s waited %s behind %s, and was done after %s\n' "$clerk" \
+                "$(seconds $((read_at - came)))" "$before" "$(seconds $((done_at - came)))"
+        fi
+        before="$before${before:+, }$clerk"
+    done
+    n=$(cat "$TABLE/count")
+    printf '\n  and the count is %s\n' "$n"
+    [ "$n" = 4 ] || failed=1
 }
 
 demonstrate recutils

@@ -1,5 +1,5 @@
 # devtodo: a list of tasks in XML
-needs='devtodo'
+needs='devtodo xmllint'
 right='process'
 size=100
 setup()

@@ -1,5 +1,5 @@
 # PHP: a JSON file by file_get_contents and file_put_contents
-needs='php'
+needs='php jq'
 right='process'
 refused='session'
 prepare()

@@ -1,5 +1,5 @@
 # Python: a JSON file, loaded and dumped
-needs='/usr/bin/python3'
+needs='/usr/bin/python3 jq'
 right='process'
 refused='session'
 prepare()

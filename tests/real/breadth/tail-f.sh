@@ -1,5 +1,5 @@
 # tail -f under the scope call beside writers: followers see every line and starve nobody
-needs='tail timeout'
+needs='tail timeout sed'
 setup()
 {
     old_names >"$TABLE/log"

@@ -1,5 +1,5 @@
 # Node's lowdb: a JSON file, read whole, written beside and renamed into place
-needs='node'
+needs='node jq'
 right='process'
 available()
 {
