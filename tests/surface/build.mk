@@ -1,0 +1,33 @@
+# Tests of the shim's surface: every interposed symbol, the two tests of the list of symbols, and
+# the pitfalls that other shims fell into.
+DEPS_TEST += gcc binutils python3 musl-tools util-linux
+
+SURFACE_DIR := $(BUILD)/tests/surface
+SURFACE_SOURCES := $(wildcard tests/surface/*.c)
+SURFACE_PITFALLS := $(wildcard tests/surface/pitfalls/*.c)
+# As programs are: plain, and fortified, where libc's headers put checking twins in their place.
+SURFACE_CFLAGS := $(filter-out -fsanitize=%,$(BASE_CFLAGS)) -Wno-nonnull -Wno-deprecated-declarations
+SURFACE_PLAIN := $(SURFACE_SOURCES:tests/surface/%.c=$(SURFACE_DIR)/plain/%.o)
+SURFACE_FORTIFIED := $(SURFACE_SOURCES:tests/surface/%.c=$(SURFACE_DIR)/fortified/%.o)
+
+$(SURFACE_DIR)/plain/%.o: tests/surface/%.c
+	@mkdir -p $(@D)
+	$(CC) $(SURFACE_CFLAGS) -U_FORTIFY_SOURCE -MMD -MP -c -o $@ $<
+$(SURFACE_DIR)/fortified/%.o: tests/surface/%.c
+	@mkdir -p $(@D)
+	$(CC) $(SURFACE_CFLAGS) -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -O2 -MMD -MP -c -o $@ $<
+$(SURFACE_DIR)/surface-plain: $(SURFACE_PLAIN)
+	$(CC) -o $@ $^
+$(SURFACE_DIR)/surface-fortified: $(SURFACE_FORTIFIED)
+	$(CC) -o $@ $^
+-include $(SURFACE_PLAIN:.o=.d) $(SURFACE_FORTIFIED:.o=.d)
+
+.PHONY: check-surface check-surface-calls
+CHECKS += check-surface
+check-surface: check-surface-calls
+check-surface-calls: $(SURFACE_DIR)/surface-plain $(SURFACE_DIR)/surface-fortified \
+		$(BUILD)/liblockshim.so
+	BUILD=$(BUILD) tests/surface/calls.sh
+
+LINT_C += $(SURFACE_SOURCES) $(SURFACE_PITFALLS) $(wildcard tests/surface/*.h)
+LINT_SH += $(wildcard tests/surface/*.sh)
