@@ -16,6 +16,7 @@ struct memory {
     int64_t remembered;
     uint64_t generation, own_changes;
     bool complete; /* the state has been noted (not only that it was read) */
+    bool absent;   /* it was not there */
 };
 
 static struct memory *memories;
@@ -109,11 +110,14 @@ static void note_state(struct memory *memory, const struct table *table, const s
     memory->generation = lock->generation;
     memory->own_changes = lock->own_changes;
     memory->complete = true;
+    memory->absent = false;
 }
 
 static bool is_same(const struct memory *memory, const struct table *table,
                     const struct stat *status)
 {
+    if (memory->absent || status == NULL)
+        return memory->absent && status == NULL;
     if (memory->device != status->st_dev || memory->inode != status->st_ino ||
         memory->size != (uint64_t)status->st_size ||
         memory->modified != nanoseconds(status->st_mtim) ||
@@ -140,6 +144,19 @@ void lost_update_read(const struct table *table, uint64_t key)
     leave();
 }
 
+void lost_update_missed(const struct table *table, uint64_t key)
+{
+    if (!enter())
+        return;
+    struct memory *memory = find_or_add(key);
+    if (memory != NULL) {
+        memory->session = table->lock->acquisition;
+        memory->absent = true;
+        memory->complete = true;
+    }
+    leave();
+}
+
 void lost_update_written(const struct table *table, uint64_t key, const struct stat *status)
 {
     if (capacity == 0 || !enter())
@@ -160,15 +177,15 @@ void lost_update_remember(const struct table *table, uint64_t key, const struct 
     leave();
 }
 
-void lost_update_forget(uint64_t key)
+void lost_update_removed(const struct table *table, uint64_t key)
 {
     if (capacity == 0 || !enter())
         return;
     struct memory *memory = find(key);
     if (memory != NULL) {
-        /* The slot stays taken, so that searches go on past it. */
-        memory->session = 0;
-        memory->complete = false;
+        memory->session = table->lock->acquisition;
+        memory->absent = true;
+        memory->complete = true;
     }
     leave();
 }

@@ -14,14 +14,17 @@
 /* The file has been opened for reading, in this session of the lock. */
 void lost_update_read(const struct table *table, uint64_t key);
 
+/* It was to be opened for reading, and was not there: that is what the process has read. */
+void lost_update_missed(const struct table *table, uint64_t key);
+
 /* The file has been opened for writing only, unread: if it is as we left it, that is as good. */
 void lost_update_written(const struct table *table, uint64_t key, const struct stat *status);
 
 /* The session with the file ends, or we have put it in place ourselves: this is how it is now. */
 void lost_update_remember(const struct table *table, uint64_t key, const struct stat *status);
 
-/* We have removed it. */
-void lost_update_forget(uint64_t key);
+/* We have removed it: that is how it is now, as far as we know. */
+void lost_update_removed(const struct table *table, uint64_t key);
 
 /* Has this process ever read a file under this key? */
 bool lost_update_known(uint64_t key);
@@ -29,7 +32,10 @@ bool lost_update_known(uint64_t key);
 /* Do we remember a file under this key that was not read in this session? */
 bool lost_update_concerns(const struct table *table, uint64_t key);
 
-/* Would replacing the file, which is now as `status` says, undo somebody else's change? */
+/*
+ * Would replacing the file, which is now as `status` says (NULL: it is not there), undo somebody
+ * else's change?
+ */
 bool lost_update_threatens(const struct table *table, uint64_t key, const struct stat *status);
 
 #endif

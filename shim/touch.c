@@ -97,6 +97,7 @@ static bool touch_table(struct touch *touch, struct table *table, enum touch_kin
     if (kind == TOUCH_ASK && !is_touch(scope_of(table), kind))
         return false;
     touch->error = 0;
+    touch->creates = false;
     touch->count = 1;
     touch->tables[0] = table;
     touch->entered[0] = false;
@@ -123,8 +124,10 @@ bool touch_place(struct touch *touch, const struct place *place, enum touch_kind
 static void judge_replacement(struct touch *touch, const struct table *table, uint64_t key,
                               const struct stat *status)
 {
-    if (!lost_update_threatens(table, key, status))
+    if (!lost_update_threatens(table, key, status)) {
+        touch->creates = status == NULL;
         return;
+    }
     lock_tell(table->lock, &(struct lock_notice){.kind = EVENT_LOST_UPDATE, .error = ESTALE});
     if (table->settings.lost_update == LOST_UPDATE_FAIL)
         refuse(touch, table, ESTALE);
@@ -140,12 +143,16 @@ static bool may_lose_update(const struct touch *touch, const struct table *table
 
 /* Under `session` and `call`: does this call throw away what somebody else has changed unseen? */
 static void check_lost_update(struct touch *touch, const struct place *place, int directory,
-                              const char *path, bool follow)
+                              const char *path, bool follow, enum touch_kind kind)
 {
     struct stat status;
-    if (may_lose_update(touch, place->table, place->key) &&
-        kernel_fstatat(directory, path, &status, follow ? 0 : AT_SYMLINK_NOFOLLOW) == 0)
+    if (kind < TOUCH_CREATE || !may_lose_update(touch, place->table, place->key))
+        return;
+    int result = kernel_fstatat(directory, path, &status, follow ? 0 : AT_SYMLINK_NOFOLLOW);
+    if (result == 0 && kind != TOUCH_CREATE)
         judge_replacement(touch, place->table, place->key, &status);
+    else if (result == -ENOENT && kind != TOUCH_REMOVE)
+        judge_replacement(touch, place->table, place->key, NULL);
 }
 
 void touch_check_descriptor(struct touch *touch, int descriptor)
@@ -186,8 +193,7 @@ bool touch_found(struct touch *touch, const struct place *place, int directory, 
 {
     if (!touch_place(touch, place, kind))
         return false;
-    if (kind == TOUCH_REPLACE)
-        check_lost_update(touch, place, directory, path, follow);
+    check_lost_update(touch, place, directory, path, follow, kind);
     return true;
 }
 
@@ -219,10 +225,8 @@ bool touch_two_paths(struct touch *touch, int directory, const char *path, enum 
         if (!same)
             touch_also(touch, &other, other_kind);
     }
-    if (kind == TOUCH_REPLACE)
-        check_lost_update(touch, &place, directory, path, false);
-    if (other_kind == TOUCH_REPLACE)
-        check_lost_update(touch, &other, other_directory, other_path, false);
+    check_lost_update(touch, &place, directory, path, false, kind);
+    check_lost_update(touch, &other, other_directory, other_path, false, other_kind);
     touch->first_key = place.key;
     touch->key = other.key;
     return true;
@@ -230,10 +234,14 @@ bool touch_two_paths(struct touch *touch, int directory, const char *path, enum 
 
 void touch_replaced(struct touch *touch, int directory, const char *path)
 {
-    lost_update_forget(touch->first_key);
     struct stat status;
     const struct table *table = touch->tables[touch->count - 1];
-    if (scope_of(table) < SCOPE_SESSION || !lost_update_known(touch->key) ||
+    if (scope_of(table) < SCOPE_SESSION)
+        return;
+    if (lost_update_known(touch->first_key))
+        lock_reserve(touch->tables[0]->lock);
+    lost_update_removed(touch->tables[0], touch->first_key);
+    if (!lost_update_known(touch->key) ||
         kernel_fstatat(directory, path, &status, AT_SYMLINK_NOFOLLOW) != 0)
         return;
     lost_update_read(table, touch->key);
@@ -242,7 +250,7 @@ void touch_replaced(struct touch *touch, int directory, const char *path)
 
 void touch_removed(struct touch *touch)
 {
-    lost_update_forget(touch->key);
+    lost_update_removed(touch->tables[0], touch->key);
 }
 
 bool touch_descriptor(struct touch *touch, int descriptor, uint32_t word, enum touch_kind kind)
@@ -280,7 +288,7 @@ static void note_for_lost_updates(struct touch *touch, int descriptor, int flags
     if (scope_of(table) < SCOPE_SESSION || (flags & (O_PATH | O_DIRECTORY)) != 0)
         return;
     struct stat status;
-    if ((flags & O_TRUNC) != 0 || (flags & O_ACCMODE) != O_WRONLY) {
+    if ((flags & O_TRUNC) != 0 || touch->creates || (flags & O_ACCMODE) != O_WRONLY) {
         if ((flags & O_TRUNC) != 0 && !lost_update_known(touch->key))
             return; /* replaced unread, and never read: nothing to remember */
         lost_update_read(table, touch->key);

@@ -25,8 +25,9 @@ enum touch_kind {
     TOUCH_ASK,    /* stat, access, readlink: no touch under `session` and `call` */
     TOUCH_READ,   /* opens or lists */
     TOUCH_CHANGE, /* may change content or names */
-    TOUCH_REPLACE /* changes, and takes a whole earlier content away (truncate, remove, rename over)
-                   */
+    TOUCH_CREATE, /* changes, and makes the object where there is none */
+    TOUCH_REMOVE, /* changes, and takes a whole earlier content away (remove, truncate) */
+    TOUCH_REPLACE /* both: puts something in place of what was there, or was not */
 };
 
 enum { TOUCH_TABLES = 2 };
@@ -36,7 +37,9 @@ struct touch {
     int count; /* tables that are touched: two for a rename between two of them */
     struct table *tables[TOUCH_TABLES];
     bool entered[TOUCH_TABLES];
-    uint64_t key; /* of the object; for two paths: of the second */
+    uint64_t key;       /* of the object; for two paths: of the second */
+    uint64_t first_key; /* for two paths: of the first */
+    bool creates;       /* it was missing, as this process remembers it */
     int cancel_state;
 };
 
@@ -92,7 +95,10 @@ bool touch_place(struct touch *touch, const struct place *place, enum touch_kind
 bool touch_found(struct touch *touch, const struct place *place, int directory, const char *path,
                  bool follow, enum touch_kind kind);
 
-/* The touched object has been put in place of another, or removed, by this call. */
+/* The call was to open the touched object for reading, and there was none (ENOENT). */
+void touch_missed(struct touch *touch);
+
+/* The first of two paths has been renamed to the second, which may have replaced something. */
 void touch_replaced(struct touch *touch, int directory, const char *path);
 void touch_removed(struct touch *touch);
 

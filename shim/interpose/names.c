@@ -5,10 +5,6 @@
 
 #include <errno.h>
 
-#ifndef RENAME_EXCHANGE
-#define RENAME_EXCHANGE (1 << 1)
-#endif
-
 /*
  * A directory or symlink that has another name now may change whose other paths are; a regular
  * file can't.
@@ -21,7 +17,10 @@ static void note_renamed(int directory, const char *path)
         tables_forget_cache();
 }
 
-/* What follows a rename that went well. */
+/*
+ * What follows a rename that went well. For what is remembered of files that were read, a rename
+ * takes the old name's file away and replaces the new name's.
+ */
 static int renamed(struct touch *touch, int result, int directory, const char *path)
 {
     if (result == 0) {
@@ -32,11 +31,11 @@ static int renamed(struct touch *touch, int result, int directory, const char *p
     return result;
 }
 
-#define RENAME(old_directory, old_path, new_directory, new_path, source_kind, call)                \
+#define RENAME(old_directory, old_path, new_directory, new_path, call)                             \
     struct touch touch;                                                                            \
     if (!touch_guarding())                                                                         \
         return call;                                                                               \
-    if (!touch_two_paths(&touch, old_directory, old_path, source_kind, new_directory, new_path,    \
+    if (!touch_two_paths(&touch, old_directory, old_path, TOUCH_REMOVE, new_directory, new_path,   \
                          TOUCH_REPLACE))                                                           \
         return renamed(NULL, call, new_directory, new_path);                                       \
     int result = touch.error != 0 ? -1 : (call);                                                   \
@@ -46,13 +45,13 @@ static int renamed(struct touch *touch, int result, int directory, const char *p
 
 INTERPOSE int rename(const char *old_path, const char *new_path)
 {
-    RENAME(AT_FDCWD, old_path, AT_FDCWD, new_path, TOUCH_CHANGE, REAL(rename)(old_path, new_path));
+    RENAME(AT_FDCWD, old_path, AT_FDCWD, new_path, REAL(rename)(old_path, new_path));
 }
 
 INTERPOSE int renameat(int old_directory, const char *old_path, int new_directory,
                        const char *new_path)
 {
-    RENAME(old_directory, old_path, new_directory, new_path, TOUCH_CHANGE,
+    RENAME(old_directory, old_path, new_directory, new_path,
            REAL(renameat)(old_directory, old_path, new_directory, new_path));
 }
 
@@ -60,7 +59,6 @@ INTERPOSE int renameat2(int old_directory, const char *old_path, int new_directo
                         const char *new_path, unsigned flags)
 {
     RENAME(old_directory, old_path, new_directory, new_path,
-           (flags & RENAME_EXCHANGE) != 0 ? TOUCH_REPLACE : TOUCH_CHANGE,
            REAL(renameat2)(old_directory, old_path, new_directory, new_path, flags));
 }
 
@@ -103,7 +101,7 @@ INTERPOSE int symlinkat(const char *target, int directory, const char *path)
 
 #define REMOVE(directory, path, call)                                                              \
     struct touch touch;                                                                            \
-    if (!touch_guarding() || !touch_path(&touch, directory, path, false, TOUCH_REPLACE))           \
+    if (!touch_guarding() || !touch_path(&touch, directory, path, false, TOUCH_REMOVE))            \
         return call;                                                                               \
     int result = touch.error != 0 ? -1 : (call);                                                   \
     if (result == 0)                                                                               \

@@ -15,7 +15,9 @@ static enum touch_kind kind_of(int flags)
         return TOUCH_READ;
     if ((flags & O_TRUNC) != 0)
         return TOUCH_REPLACE;
-    if ((flags & (O_ACCMODE | O_CREAT)) != O_RDONLY)
+    if ((flags & O_CREAT) != 0)
+        return TOUCH_CREATE;
+    if ((flags & O_ACCMODE) != O_RDONLY)
         return TOUCH_CHANGE;
     return TOUCH_READ;
 }
@@ -27,7 +29,12 @@ static bool follows(int flags)
 
 int opened_or_closed(struct touch *touch, int descriptor, int flags, bool hold)
 {
-    if (descriptor < 0 || touch_opened(touch, descriptor, flags, hold))
+    if (descriptor < 0) {
+        if (errno == ENOENT && (flags & O_CREAT) == 0)
+            touch_missed(touch);
+        return descriptor;
+    }
+    if (touch_opened(touch, descriptor, flags, hold))
         return descriptor;
     (void)kernel_close(descriptor);
     errno = EMFILE;

@@ -4,13 +4,13 @@
 
 INTERPOSE int truncate(const char *path, off_t length)
 {
-    GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, true, TOUCH_REPLACE),
+    GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, true, TOUCH_REMOVE),
             REAL(truncate)(path, length));
 }
 
 INTERPOSE int truncate64(const char *path, off64_t length)
 {
-    GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, true, TOUCH_REPLACE),
+    GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, true, TOUCH_REMOVE),
             REAL(truncate64)(path, length));
 }
 
@@ -19,7 +19,7 @@ INTERPOSE int truncate64(const char *path, off64_t length)
     struct touch touch;                                                                            \
     uint32_t word = descriptor_word(descriptor);                                                   \
     if (__builtin_expect(word == 0, 1) ||                                                          \
-        !touch_descriptor(&touch, descriptor, word, TOUCH_REPLACE))                                \
+        !touch_descriptor(&touch, descriptor, word, TOUCH_REMOVE))                                 \
         return call;                                                                               \
     touch_check_descriptor(&touch, descriptor);                                                    \
     type result = touch.error != 0 ? (failure) : (call);                                           \

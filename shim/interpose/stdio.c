@@ -25,12 +25,16 @@ static enum touch_kind kind_of(int flags)
 {
     if ((flags & O_TRUNC) != 0)
         return TOUCH_REPLACE;
+    if ((flags & O_CREAT) != 0)
+        return TOUCH_CREATE;
     return (flags & O_ACCMODE) != O_RDONLY ? TOUCH_CHANGE : TOUCH_READ;
 }
 
 /* Where the books have no room the stream is closed again, as open does with a descriptor. */
 static FILE *enter(struct touch *touch, FILE *stream, int flags)
 {
+    if (stream == NULL && errno == ENOENT && (flags & O_CREAT) == 0)
+        touch_missed(touch);
     if (stream == NULL ||
         touch_opened(touch, fileno(stream), flags, (flags & O_ACCMODE) != O_RDONLY))
         return stream;

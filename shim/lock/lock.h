@@ -58,6 +58,7 @@ struct lock {
     int level;                  /* 0, or how deep we joined a holder that waits for us */
     _Atomic bool changed;       /* the mark is set */
     bool registry_opened;
+    _Atomic bool reserve;     /* lock_reserve() was called in this session */
     uint64_t registry_mended; /* when that was last tried */
     uintptr_t taker;          /* the thread that took it */
     uint64_t acquired_at;
@@ -102,6 +103,14 @@ bool lock_is_held(const struct lock *lock);
 
 /* Users at present, for whoever adopts inherited descriptors. */
 uint32_t lock_users(const struct lock *lock);
+
+/*
+ * This user has moved a file aside that it will make anew in a session of its own, as programs do
+ * that keep a backup (dbm.dumb's commit). Others who find the lock free in between stand back for
+ * LOCK_RESERVATION at most: a courtesy, told through the registry, on which nothing else depends.
+ */
+#define LOCK_RESERVATION 200000000u /* ns */
+void lock_reserve(struct lock *lock);
 
 /* To be called before each change of the table, while inside. */
 int lock_before_change(struct lock *lock);

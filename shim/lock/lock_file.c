@@ -7,6 +7,7 @@
 #include "shim/lock/command_member.h"
 #include "shim/lock/kernel.h"
 #include "shim/lock/own.h"
+#include "shim/lock/process.h"
 
 #include <errno.h>
 #include <sys/file.h>
@@ -163,6 +164,22 @@ static bool joined_inside(struct lock *lock, int descriptor)
     return false;
 }
 
+/* Is the last holder expected back, in the middle of what it does? */
+static bool reserved_for_another(const struct lock *lock)
+{
+    struct registry_layout *map = lock->registry.map;
+    if (map == NULL)
+        return false;
+    int32_t process = atomic_load_explicit(&map->reserved_for, memory_order_relaxed);
+    if (process == 0 || process == lock_self.process)
+        return false;
+    uint64_t now = registry_now(), until = atomic_load(&map->reserved_until);
+    if (now < until && until - now <= LOCK_RESERVATION && process_is_alive(process, 0))
+        return true;
+    atomic_store(&map->reserved_for, 0);
+    return false;
+}
+
 static void replace_descriptor(struct lock *lock, int descriptor)
 {
     lock_tell(lock, &(struct lock_notice){.kind = EVENT_REPLACED,
@@ -181,6 +198,8 @@ int lock_attempt(struct lock *lock)
                 return result;
             continue;
         }
+        if (registry_usable(&lock->registry) && reserved_for_another(lock))
+            return -EWOULDBLOCK;
         int result;
         do
             result = kernel_flock(descriptor, (lock->shared ? LOCK_SH : LOCK_EX) | LOCK_NB);
@@ -194,12 +213,11 @@ int lock_attempt(struct lock *lock)
             return -ENOLCK;
         if (result != 0)
             return result;
-        (void)registry_usable(&lock->registry);
         if (!still_in_place(lock, descriptor)) {
             replace_descriptor(lock, descriptor);
             continue;
         }
-        if (joined_inside(lock, descriptor)) {
+        if (reserved_for_another(lock) || joined_inside(lock, descriptor)) {
             (void)kernel_flock(descriptor, LOCK_UN);
             return -EWOULDBLOCK;
         }

@@ -155,6 +155,23 @@ static void clear_own_record(struct lock *lock, struct registry_layout *map)
     }
 }
 
+static void publish_reservation(struct lock *lock, struct registry_layout *map)
+{
+    if (atomic_load_explicit(&lock->reserve, memory_order_relaxed)) {
+        atomic_store(&lock->reserve, false);
+        atomic_store(&map->reserved_until, registry_now() + LOCK_RESERVATION);
+        atomic_store(&map->reserved_for, lock_self.process);
+    } else if (atomic_load_explicit(&map->reserved_for, memory_order_relaxed) ==
+               lock_self.process) {
+        atomic_store(&map->reserved_for, 0);
+    }
+}
+
+void lock_reserve(struct lock *lock)
+{
+    atomic_store(&lock->reserve, true);
+}
+
 void publish_leaving(struct lock *lock)
 {
     if (!registry_usable(&lock->registry)) {
@@ -162,6 +179,7 @@ void publish_leaving(struct lock *lock)
         return;
     }
     struct registry_layout *map = lock->registry.map;
+    publish_reservation(lock, map);
     if (atomic_exchange(&lock->changed, false)) {
         atomic_fetch_add(&map->generation, 1);
         lock->own_changes++;

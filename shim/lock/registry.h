@@ -142,6 +142,8 @@ struct registry_layout {
     _Atomic uint32_t joined;           /* how many have joined; a hint */
     _Atomic uint32_t crashed;          /* the last holder died inside and nobody has recovered */
     _Atomic uint64_t lock_inode;       /* the lock file that the last holder saw at the path */
+    _Atomic uint64_t reserved_until;   /* CLOCK_MONOTONIC; see lock_reserve() */
+    _Atomic int32_t reserved_for;      /* the process that is about to come back */
     _Atomic uint64_t counters[COUNTERS];
     struct registry_mark mark;
     struct registry_holder exclusive;

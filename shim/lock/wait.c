@@ -241,6 +241,10 @@ static void sleep_a_while(struct wait *wait, uint32_t sequence)
         rank = registry_wait_rank(&lock->registry, wait->slot);
         if (rank >= WATCHERS)
             tick = TICK_BEHIND;
+        if (atomic_load(&lock->registry.map->reserved_for) == lock_self.process) {
+            rank = 0; /* the others stand back for us */
+            tick = MILLISECOND;
+        }
     }
     if (wait->timeout >= 0) {
         int64_t left = wait->timeout - (int64_t)(registry_now() - wait->began);
