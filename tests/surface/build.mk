@@ -22,9 +22,11 @@ $(SURFACE_DIR)/surface-fortified: $(SURFACE_FORTIFIED)
 	$(CC) -o $@ $^
 -include $(SURFACE_PLAIN:.o=.d) $(SURFACE_FORTIFIED:.o=.d)
 
-.PHONY: check-surface check-surface-calls
+.PHONY: check-surface check-surface-calls check-surface-symbols
 CHECKS += check-surface
-check-surface: check-surface-calls
+check-surface: check-surface-calls check-surface-symbols
+check-surface-symbols: $(BUILD)/liblockshim.so
+	BUILD=$(BUILD) tests/surface/symbols.sh
 check-surface-calls: $(SURFACE_DIR)/surface-plain $(SURFACE_DIR)/surface-fortified \
 		$(BUILD)/liblockshim.so
 	BUILD=$(BUILD) tests/surface/calls.sh
