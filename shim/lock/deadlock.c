@@ -260,6 +260,44 @@ static bool look_at_blocked(struct search *search, struct registry_layout *map)
     return false;
 }
 
+struct description_search {
+    pid_t process;
+    uint64_t inode;
+    bool found;
+};
+
+static bool look_for_flock(long descriptor, void *context)
+{
+    struct description_search *search = context;
+    char path[64], text[1024];
+    struct stat status;
+    if (kernel_fstatat(AT_FDCWD, process_path(path, search->process, "fd", descriptor), &status,
+                       0) != 0 ||
+        status.st_ino != search->inode)
+        return true;
+    process_path(path, search->process, "fdinfo", descriptor);
+    search->found =
+        process_read_file(path, text, sizeof text) > 0 && strstr(text, "FLOCK ") != NULL;
+    return !search->found;
+}
+
+/*
+ * Does the holder wait for this waiter? flock(1) waits for its command, and that for the next lock.
+ * Where a shell has a child flock its descriptor, the list names a dead process, and whoever has
+ * the description is the holder.
+ */
+static bool holder_waits_for(const struct kernel_lock *holder, pid_t waiter)
+{
+    if (waiter == holder->process || relatives_wait_for(holder->process, waiter))
+        return true;
+    if (process_is_alive(holder->process, 0))
+        return false;
+    struct description_search search = {waiter, holder->inode, false};
+    char path[64];
+    process_each_number(process_path(path, waiter, "fd", -1), look_for_flock, &search);
+    return search.found;
+}
+
 static bool look_at_kernel_list(struct search *search, uint64_t inode)
 {
     for (int i = 0; i < search->line_count; i++) {
@@ -268,9 +306,7 @@ static bool look_at_kernel_list(struct search *search, uint64_t inode)
             continue;
         for (int j = 0; j < search->line_count; j++) {
             const struct kernel_lock *waiter = &search->lines[j];
-            /* flock(1) waits for its command, and that for the next lock. */
-            if (!waiter->waits || (waiter->process != holder->process &&
-                                   !relatives_wait_for(holder->process, waiter->process)))
+            if (!waiter->waits || !holder_waits_for(holder, waiter->process))
                 continue;
             if (we_hold(search, search->wanted->device, waiter->inode) ||
                 follow(search, NULL, waiter->inode))
