@@ -33,8 +33,11 @@ INTERPOSE int dup(int descriptor)
         touch_move_own(to);                                                                        \
     uint32_t word = touch_before_close(to);                                                        \
     int result = call;                                                                             \
-    if (result < 0 && word != 0)                                                                   \
-        touch_received(to); /* still open */                                                       \
+    if (result < 0) {                                                                              \
+        if (word != 0) /* still open, and what it was */                                           \
+            (void)descriptor_set(to, word, descriptor_key(to));                                    \
+        return result;                                                                             \
+    }                                                                                              \
     touch_after_close(word);                                                                       \
     return duplicated(from, result)
 
