@@ -292,7 +292,9 @@ static bool judge_directory(const char *text, size_t length, struct verdict *ver
     verdict->hash = hash_more(FNV_START, canonical, strlen(canonical));
     if (strcmp(canonical, "/") != 0)
         verdict->hash = hash_more(verdict->hash, "/", 1);
-    remember(text, length, verdict, epoch);
+    /* A vfork child has a working directory of its own, but this memory is its parent's. */
+    if (directory[0] == '/' || kernel_getpid() == atomic_load(&lock_self.process))
+        remember(text, length, verdict, epoch);
     return true;
 }
 
