@@ -117,17 +117,21 @@ void mappings_remove(void *address, size_t size, void (*gone)(unsigned table))
     leave();
 }
 
-void mappings_move(void *old_address, size_t old_size, void *address, size_t size)
+void mappings_move(void *old_address, size_t old_size, void *address, size_t size, bool copied)
 {
-    uintptr_t begin = (uintptr_t)old_address, end = round_up(begin + old_size);
+    bool stays = copied || old_size == 0;
+    uintptr_t begin = (uintptr_t)old_address, end = round_up(begin + (old_size == 0 ? 1 : old_size));
     if (atomic_load(&mappings_count) == 0 || !enter())
         return;
     for (int i = 0; i < RANGES; i++) {
         struct range *range = &ranges[i];
         if (range->end == 0 || range->begin >= end || range->end <= begin)
             continue;
-        range->begin = (uintptr_t)address;
-        range->end = round_up((uintptr_t)address + size);
+        /* Without room for the new part the mapping is kept for good: it is never all gone. */
+        (void)put((uintptr_t)address, round_up((uintptr_t)address + size), range->table,
+                  range->mapping);
+        if (!stays)
+            (void)cut(range, begin, end);
         break;
     }
     leave();

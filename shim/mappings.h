@@ -5,6 +5,7 @@
 #ifndef LOCKSHIM_MAPPINGS_H
 #define LOCKSHIM_MAPPINGS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Are there any? One load: asked on every munmap. */
@@ -16,8 +17,11 @@ void mappings_add(void *address, size_t size, unsigned table);
 /* The range is unmapped: calls `gone` for every mapping of which nothing is left. */
 void mappings_remove(void *address, size_t size, void (*gone)(unsigned table));
 
-/* The mapping has moved or changed its size. */
-void mappings_move(void *old_address, size_t old_size, void *address, size_t size);
+/*
+ * A part of a mapping has moved or changed its size. The old part stays as well when it was `copied`
+ * or has the size 0 (which makes a second mapping of the same pages).
+ */
+void mappings_move(void *old_address, size_t old_size, void *address, size_t size, bool copied);
 
 /* In a forked child: none of them holds anything. */
 void mappings_forget(void);

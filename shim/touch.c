@@ -435,10 +435,11 @@ void touch_move_own(int descriptor)
 
 /* --- mappings --- */
 
-void touch_mapped(void *address, size_t size, uint32_t word)
+void touch_mapped(void *address, size_t size, uint32_t word, bool writable)
 {
     struct table *table = tables_get(descriptor_table(word));
-    if (scope_of(table) < SCOPE_SESSION || !touch_is_own_process())
+    enum scope scope = scope_of(table);
+    if (scope < SCOPE_SESSION || (scope == SCOPE_CALL && !writable) || !touch_is_own_process())
         return;
     if (lock_enter(table->lock, table->settings.timeout, 0) != 0)
         return;
@@ -455,9 +456,9 @@ void touch_unmapped(void *address, size_t size)
     mappings_remove(address, size, leave_table);
 }
 
-void touch_remapped(void *old_address, size_t old_size, void *address, size_t size)
+void touch_remapped(void *old_address, size_t old_size, void *address, size_t size, bool copied)
 {
-    mappings_move(old_address, old_size, address, size);
+    mappings_move(old_address, old_size, address, size, copied);
 }
 
 /* --- processes --- */

@@ -147,10 +147,13 @@ void touch_hold(int descriptor, uint32_t word);
 /* The program wants this number, where one of the shim's own stands: moves that out of the way. */
 void touch_move_own(int descriptor);
 
-/* A mapping of a table's file holds the lock as a descriptor does, until it is gone. */
-void touch_mapped(void *address, size_t size, uint32_t word);
+/*
+ * A mapping of a table's file holds the lock as a descriptor does, until it is gone; under `call`
+ * only one that can be written, now or after an mprotect.
+ */
+void touch_mapped(void *address, size_t size, uint32_t word, bool writable);
 void touch_unmapped(void *address, size_t size);
-void touch_remapped(void *old_address, size_t old_size, void *address, size_t size);
+void touch_remapped(void *old_address, size_t old_size, void *address, size_t size, bool copied);
 
 /* Forked: what is open belongs to the parent's session. */
 void touch_forked(void);

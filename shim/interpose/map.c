@@ -15,16 +15,20 @@ static void *map(void *(*real)(void *, size_t, int, int, int, off_t), void *addr
                  int protection, int flags, int descriptor, off_t offset)
 {
     struct touch touch;
-    uint32_t word = descriptor_word(descriptor);
-    if ((flags & MAP_ANONYMOUS) != 0 || word == 0 ||
-        !touch_descriptor(&touch, descriptor, word,
-                          changes(protection, flags) ? TOUCH_CHANGE : TOUCH_READ))
-        return real(address, size, protection, flags, descriptor, offset);
+    uint32_t word = (flags & MAP_ANONYMOUS) != 0 ? 0 : descriptor_word(descriptor);
+    bool touched = word != 0 &&
+                   touch_descriptor(&touch, descriptor, word,
+                                    changes(protection, flags) ? TOUCH_CHANGE : TOUCH_READ);
     void *result = MAP_FAILED;
-    if (touch.error == 0)
+    if (!touched || touch.error == 0)
         result = real(address, size, protection, flags, descriptor, offset);
+    if (result != MAP_FAILED && (flags & MAP_FIXED) != 0 && mappings_count != 0)
+        touch_unmapped(result, size); /* has taken the place of what was there */
+    if (!touched)
+        return result;
     if (result != MAP_FAILED)
-        touch_mapped(result, size, word);
+        touch_mapped(result, size, word,
+                     (flags & MAP_TYPE) != MAP_PRIVATE && (word & DESCRIPTOR_WRITABLE) != 0);
     touch_end(&touch);
     return result;
 }
@@ -34,8 +38,6 @@ INTERPOSE void *mmap(void *address, size_t size, int protection, int flags, int 
 {
     if (__builtin_expect(descriptor_word(descriptor) == 0, 1) && (flags & MAP_FIXED) == 0)
         return REAL(mmap)(address, size, protection, flags, descriptor, offset);
-    if ((flags & MAP_FIXED) != 0) /* takes the place of what was there */
-        touch_unmapped(address, size);
     return map(REAL(mmap), address, size, protection, flags, descriptor, offset);
 }
 
@@ -44,8 +46,6 @@ INTERPOSE void *mmap64(void *address, size_t size, int protection, int flags, in
 {
     if (__builtin_expect(descriptor_word(descriptor) == 0, 1) && (flags & MAP_FIXED) == 0)
         return REAL(mmap64)(address, size, protection, flags, descriptor, offset);
-    if ((flags & MAP_FIXED) != 0)
-        touch_unmapped(address, size);
     return map(REAL(mmap64), address, size, protection, flags, descriptor, offset);
 }
 
@@ -64,7 +64,10 @@ INTERPOSE void *mremap(void *old_address, size_t old_size, size_t size, int flag
     void *wanted = va_arg(arguments, void *);
     va_end(arguments);
     void *result = REAL(mremap)(old_address, old_size, size, flags, wanted);
-    if (__builtin_expect(mappings_count != 0, 0) && result != MAP_FAILED)
-        touch_remapped(old_address, old_size, result, size);
+    if (__builtin_expect(mappings_count != 0, 0) && result != MAP_FAILED) {
+        if ((flags & MREMAP_FIXED) != 0)
+            touch_unmapped(result, size);
+        touch_remapped(old_address, old_size, result, size, (flags & MREMAP_DONTUNMAP) != 0);
+    }
     return result;
 }
