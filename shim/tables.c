@@ -293,7 +293,7 @@ static bool judge_directory(const char *text, size_t length, struct verdict *ver
     if (strcmp(canonical, "/") != 0)
         verdict->hash = hash_more(verdict->hash, "/", 1);
     /* A vfork child has a working directory of its own, but this memory is its parent's. */
-    if (directory[0] == '/' || kernel_getpid() == atomic_load(&lock_self.process))
+    if (directory[0] == '/' || lock_self_is_here())
         remember(text, length, verdict, epoch);
     return true;
 }
