@@ -31,5 +31,30 @@ check-surface-calls: $(SURFACE_DIR)/surface-plain $(SURFACE_DIR)/surface-fortifi
 		$(BUILD)/liblockshim.so
 	BUILD=$(BUILD) tests/surface/calls.sh
 
+# The pitfalls: each case in a guarded process of its own, and the libraries and programs they load.
+PITFALL_OBJECTS := $(SURFACE_PITFALLS:tests/surface/%.c=$(SURFACE_DIR)/%.o)
+PITFALL_TOOLS := $(patsubst tests/surface/tools/%.c,$(SURFACE_DIR)/tools/%.so,$(wildcard tests/surface/tools/lib*.c)) \
+	$(SURFACE_DIR)/tools/static $(SURFACE_DIR)/tools/musl
+$(SURFACE_DIR)/pitfalls/%.o: tests/surface/pitfalls/%.c
+	@mkdir -p $(@D)
+	$(CC) $(SURFACE_CFLAGS) -MMD -MP -c -o $@ $<
+$(SURFACE_DIR)/pitfalls/pitfalls: $(PITFALL_OBJECTS)
+	$(CC) -o $@ $^ -lpthread
+$(SURFACE_DIR)/tools/%.so: tests/surface/tools/%.c
+	@mkdir -p $(@D)
+	$(CC) $(SURFACE_CFLAGS) -fPIC -shared -o $@ $<
+$(SURFACE_DIR)/tools/static: tests/surface/tools/append.c
+	@mkdir -p $(@D)
+	$(CC) $(SURFACE_CFLAGS) -static -o $@ $<
+$(SURFACE_DIR)/tools/musl: tests/surface/tools/append.c
+	@mkdir -p $(@D)
+	musl-gcc -O2 -D_GNU_SOURCE -o $@ $< || rm -f $@
+-include $(PITFALL_OBJECTS:.o=.d)
+
+.PHONY: check-surface-pitfalls
+check-surface: check-surface-pitfalls
+check-surface-pitfalls: $(SURFACE_DIR)/pitfalls/pitfalls $(PITFALL_TOOLS) $(BUILD)/liblockshim.so
+	$(SURFACE_DIR)/pitfalls/pitfalls $(abspath $(BUILD)/liblockshim.so) $(abspath $(SURFACE_DIR)/tools)
+
 LINT_C += $(SURFACE_SOURCES) $(SURFACE_PITFALLS) $(wildcard tests/surface/*.h)
 LINT_SH += $(wildcard tests/surface/*.sh)
