@@ -136,6 +136,37 @@ static bool look_at_inherited(long number, void *context)
     return true;
 }
 
+enum { POLLED = 256, MANY = 100, OWN_POLLED = 8 };
+
+/*
+ * One poll tells which of the low numbers are open, and which of those where the shim's own stand;
+ * to list /proc/self/fd would make the kernel build a good part of /proc for every program. Numbers
+ * are given lowest first, so only a process with many descriptors has any further up.
+ */
+static void look_at_all_inherited(void)
+{
+    struct pollfd polled[POLLED + OWN_ANCHOR_NUMBERS * OWN_POLLED];
+    int limit = own_anchor_number(), count = 0, open = 0;
+    for (int i = 0; i < POLLED && i < limit; i++)
+        polled[count++] = (struct pollfd){.fd = i};
+    for (int i = 0; i < OWN_ANCHOR_NUMBERS; i++) {
+        for (int j = 0; j < OWN_POLLED; j++)
+            polled[count++] = (struct pollfd){.fd = own_anchor_candidate(i) + j};
+    }
+    if (kernel_poll(polled, (unsigned)count, 0) < 0) {
+        process_each_number("/proc/self/fd", look_at_inherited, NULL);
+        return;
+    }
+    for (int i = 0; i < count; i++) {
+        if ((polled[i].revents & POLLNVAL) != 0)
+            continue;
+        open++;
+        (void)look_at_inherited(polled[i].fd, NULL);
+    }
+    if (open >= MANY)
+        process_each_number("/proc/self/fd", look_at_inherited, NULL);
+}
+
 /* Table descriptors that came with a held lock go on as that holder's session. */
 static void count_inherited(void)
 {
@@ -229,7 +260,7 @@ static void start(void)
     lock_notify = report_notice;
     join_command(&settings);
     touch_asking_matters = is_asking_a_touch();
-    process_each_number("/proc/self/fd", look_at_inherited, NULL);
+    look_at_all_inherited();
     count_inherited();
     lock_each(end_adoption, NULL);
     pthread_atfork(NULL, NULL, start_forked);

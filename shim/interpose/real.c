@@ -1,7 +1,8 @@
 /*
- * Binding the real functions. The stand-ins make system calls themselves: they serve allocators and
- * other libraries that call before anything is bound, also from within dlsym. Only names that exist
- * are looked up: a failed lookup would allocate.
+ * Binding the real functions: each by its name when it is first called, as dlsym(RTLD_NEXT) would
+ * find it, but without its locks and its allocations, which a signal handler or a forked child
+ * could hang on. The stand-ins make system calls themselves: they serve allocators and other
+ * libraries that call before this one is set up.
  */
 #include "shim/interpose/real.h"
 
@@ -9,7 +10,6 @@
 #include "shim/lock/objects.h"
 
 #include <errno.h>
-#include <gnu/libc-version.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -103,65 +103,51 @@ static ssize_t early_readlink(const char *path, char *target, size_t size)
 #undef EARLY
 #undef SINCE
 
-static int libc_minor(void)
-{
-    const char *version = gnu_get_libc_version(); /* "2.36" */
-    int minor = 0;
-    for (const char *at = version + 2; *at >= '0' && *at <= '9'; at++)
-        minor = minor * 10 + (*at - '0');
-    return minor;
-}
+enum { OBJECTS_MAXIMUM = 128 };
 
-enum { OBJECTS_MAXIMUM = 256 };
-
-/* The objects behind this one, in the order in which RTLD_NEXT would search them. */
-struct next_objects {
+/*
+ * The objects behind this one, in the order in which RTLD_NEXT would search them. They came with
+ * the program and stay as long as it does.
+ */
+static struct next_objects {
     bool found_ourselves;
     int count;
     struct object objects[OBJECTS_MAXIMUM];
-};
+} next;
 
 static bool add_object(const struct object *object, void *context)
 {
-    struct next_objects *next = context;
-    if (next->found_ourselves)
-        next->objects[next->count++] = *object;
+    (void)context;
+    if (next.found_ourselves)
+        next.objects[next.count++] = *object;
     else
-        next->found_ourselves = object->dynamic == _DYNAMIC;
-    return next->count < OBJECTS_MAXIMUM;
+        next.found_ourselves = object->dynamic == _DYNAMIC;
+    return next.count < OBJECTS_MAXIMUM;
 }
 
-/*
- * As dlsym(RTLD_NEXT) does, but a quarter of its time: this is most of what a program's start
- * costs.
- */
-static void *find_next(const struct next_objects *next, const char *name)
+void *real_look_up(void **slot, const char *name)
 {
-    for (int i = 0; i < next->count; i++) {
-        void *function = object_function(&next->objects[i], name);
-        if (function != NULL)
+    real_bind();
+    for (int i = 0; i < next.count; i++) {
+        void *function = object_function(&next.objects[i], name);
+        if (function != NULL) {
+            *slot = function;
             return function;
+        }
     }
-    return dlsym(RTLD_NEXT, name);
+    return NULL;
 }
-
-/* An object pointer; POSIX promises that it can be a function's. */
-#define BIND(name) (*(void **)(void *)&real_##name = find_next(&next, #name))
 
 void real_bind(void)
 {
-    /* Whoever comes in the middle is dlsym's allocator, and has its stand-ins. */
     static _Atomic bool begun;
     if (atomic_exchange(&begun, true))
         return;
-    int minor = libc_minor();
-    struct next_objects next = {.count = 0};
-    objects_each(add_object, &next);
-#define SYMBOL(name) BIND(name);
-#define EARLY(name) BIND(name);
-#define SINCE(name, since)                                                                         \
-    if (minor >= (since))                                                                          \
-        BIND(name);
+    objects_each(add_object, NULL);
+    /* The stand-ins have served: the next call looks the real one up. */
+#define SYMBOL(name)
+#define EARLY(name) real_##name = NULL;
+#define SINCE(name, minor)
 #include "shim/interpose/symbols.def"
 #undef SYMBOL
 #undef EARLY

@@ -1,6 +1,6 @@
 /*
- * The real functions of libc, bound once by name (RTLD_NEXT), and what every file of entry points
- * is made of. REAL(name) may be called at any time; see symbols.def for what comes before binding.
+ * The real functions of libc, bound by name on first use, and what every file of entry points is
+ * made of. REAL(name) may be called at any time; see symbols.def for what comes before binding.
  */
 #ifndef LOCKSHIM_REAL_H
 #define LOCKSHIM_REAL_H
@@ -17,11 +17,20 @@
 #undef EARLY
 #undef SINCE
 
-/* Binds all names. Idempotent; called by the constructor, or by whoever is earlier. */
+/*
+ * Notes the objects in which real functions are looked up, and ends the time of the stand-ins.
+ * Idempotent; called by the constructor, or by whoever is earlier.
+ */
 void real_bind(void);
 
+/* Looks a name up, fills its slot and returns it; NULL when this libc has none. Signal-safe. */
+void *real_look_up(void **slot, const char *name);
+
+/* NULL only for SINCE names that this libc does not have. */
 #define REAL(name)                                                                                 \
-    (__builtin_expect(real_##name != NULL, 1) ? real_##name : (real_bind(), real_##name))
+    (__builtin_expect(real_##name != NULL, 1)                                                      \
+         ? real_##name                                                                             \
+         : (__typeof__(real_##name))real_look_up((void **)(void *)&real_##name, #name))
 
 /* An exported function. */
 #define INTERPOSE __attribute__((visibility("default")))

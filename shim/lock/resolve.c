@@ -1,6 +1,6 @@
 /*
- * Canonical paths by O_PATH descriptors and /proc/self/fd: exact, for the kernel walks the path. It
- * must never open a file itself (a FIFO or a device would notice), and leaves no descriptor behind.
+ * Canonical paths: component by component, as the kernel walks them, asking of each whether it is a
+ * symlink. It opens nothing: no descriptor comes and goes, and no FIFO or device notices.
  */
 #include "shim/lock/resolve.h"
 
@@ -23,163 +23,136 @@ bool resolve_descriptor(int descriptor, char *result)
     return true;
 }
 
-static bool append(char *path, const char *name, size_t length)
-{
-    size_t have = strlen(path);
-    if (have + 1 + length + 1 > RESOLVE_SIZE)
-        return false;
-    if (have == 0 || path[have - 1] != '/')
-        path[have++] = '/';
-    memcpy(path + have, name, length);
-    path[have + length] = '\0';
-    return true;
-}
-
-/* Without /proc: the text alone, with `.` and `..` taken out. The best that can be had there. */
-static bool resolve_text(const char *path, char *result)
-{
-    result[0] = '\0';
-    if (path[0] != '/' && kernel_getcwd(result, RESOLVE_SIZE) < 0)
-        return false;
-    while (*path != '\0') {
-        size_t length = strcspn(path, "/");
-        if (length == 2 && path[0] == '.' && path[1] == '.') {
-            char *slash = strrchr(result, '/');
-            if (slash != NULL)
-                *slash = '\0';
-        } else if (length > 0 && !(length == 1 && path[0] == '.')) {
-            if (!append(result, path, length))
-                return false;
-        }
-        path += length;
-        path += *path == '/';
-    }
-    if (result[0] == '\0')
-        memcpy(result, "/", 2);
-    return true;
-}
-
-/* Opens an existing directory by name and writes its canonical path. */
-static int open_directory(int directory, const char *path, char *result)
-{
-    int descriptor =
-        kernel_openat(directory, path[0] == '\0' ? "." : path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
-    if (descriptor < 0)
-        return descriptor;
-    if (resolve_descriptor(descriptor, result) || resolve_text(path, result))
-        return descriptor;
-    (void)kernel_close(descriptor);
-    return -ENOENT;
-}
-
+/* What is still to be resolved, and what has been: canonical so far, "" for the root. */
 struct walk {
+    char *result;
+    size_t length;
     int links;
-    char path[RESOLVE_SIZE]; /* what is still to be resolved, relative to `directory` */
+    bool missing; /* a component does not exist: nor does what is behind it */
+    char rest[2 * RESOLVE_SIZE];
 };
 
-/* Cuts the last component off `path`; returns where it begins. */
-static char *last_component(char *path)
+static void go_up(struct walk *walk)
 {
-    size_t length = strlen(path);
-    while (length > 1 && path[length - 1] == '/')
-        path[--length] = '\0';
-    char *slash = strrchr(path, '/');
-    return slash != NULL ? slash + 1 : path;
+    while (walk->length > 0 && walk->result[walk->length - 1] != '/')
+        walk->length--;
+    if (walk->length > 0)
+        walk->length--;
+    walk->result[walk->length] = '\0';
 }
 
-static bool is_dots(const char *name)
+static bool go_down(struct walk *walk, const char *name, size_t size)
 {
-    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-}
-
-/*
- * The directory part does not exist: resolves the longest part that does, and appends the rest as
- * it stands.
- */
-static bool resolve_missing(int directory, const char *path, char *result)
-{
-    char existing[RESOLVE_SIZE];
-    memcpy(existing, path, strlen(path) + 1);
-    for (;;) {
-        char *name = last_component(existing);
-        size_t kept = (size_t)(name - existing);
-        *name = '\0';
-        int descriptor = open_directory(directory, existing, result);
-        if (descriptor >= 0) {
-            (void)kernel_close(descriptor);
-            const char *rest = path + kept;
-            while (*rest == '/')
-                rest++;
-            size_t length = strlen(rest);
-            while (length > 0 && rest[length - 1] == '/')
-                length--;
-            return append(result, rest, length);
-        }
-        if (kept == 0 || (descriptor != -ENOENT && descriptor != -ENOTDIR) ||
-            strcmp(existing, "/") == 0)
-            return false;
-    }
-}
-
-/* One step: resolves walk->path, or replaces it by the target of the link at its end. */
-static bool resolve_step(struct walk *walk, int directory, bool follow, char *result, bool *again)
-{
-    char *name = last_component(walk->path);
-    *again = false;
-    if (*name == '\0' || is_dots(name)) { /* "/", ".", "a/..": a directory by itself */
-        int descriptor = open_directory(directory, walk->path, result);
-        if (descriptor < 0)
-            return resolve_text(walk->path, result);
-        (void)kernel_close(descriptor);
-        return true;
-    }
-    char parent[RESOLVE_SIZE];
-    size_t length = (size_t)(name - walk->path);
-    memcpy(parent, walk->path, length);
-    parent[length] = '\0';
-    int descriptor = open_directory(directory, parent, result);
-    if (descriptor < 0)
-        return resolve_missing(directory, walk->path, result);
-    char target[4096];
-    ssize_t got = follow ? kernel_readlinkat(descriptor, name, target, sizeof target - 1) : -EINVAL;
-    (void)kernel_close(descriptor);
-    if (got <= 0)
-        return append(result, name, strlen(name));
-    target[got] = '\0';
-    if (++walk->links > LINKS_MAXIMUM)
+    if (walk->length + 1 + size + 1 > RESOLVE_SIZE)
         return false;
-    if (target[0] == '/') {
-        memcpy(walk->path, target, (size_t)got + 1);
-    } else {
-        /* Relative to the directory of the link, whose canonical path we have. */
-        if (!append(result, target, (size_t)got))
-            return false;
-        memcpy(walk->path, result, strlen(result) + 1);
-    }
-    *again = true;
+    walk->result[walk->length++] = '/';
+    memcpy(walk->result + walk->length, name, size);
+    walk->length += size;
+    walk->result[walk->length] = '\0';
     return true;
+}
+
+/* Puts the target of the link that result names in front of the rest. */
+static bool follow_link(struct walk *walk, const char *target, size_t size, const char *rest)
+{
+    size_t left = strlen(rest);
+    if (++walk->links > LINKS_MAXIMUM || size + 1 + left + 1 > sizeof walk->rest)
+        return false;
+    memmove(walk->rest + size + 1, rest, left + 1);
+    memcpy(walk->rest, target, size);
+    walk->rest[size] = '/';
+    if (left == 0)
+        walk->rest[size] = '\0'; /* a slash at the end would say that more is to be followed */
+    go_up(walk);
+    if (target[0] == '/')
+        walk->length = 0;
+    walk->result[walk->length] = '\0';
+    return true;
+}
+
+enum component { COMPONENT_PLAIN, COMPONENT_LINK, COMPONENT_FAILED };
+
+/* In a function of its own: the large buffer is only for where there is a link. */
+static __attribute__((noinline)) enum component take_link(struct walk *walk, const char *rest)
+{
+    char target[4096];
+    ssize_t size = kernel_readlinkat(AT_FDCWD, walk->result, target, sizeof target - 1);
+    if (size <= 0)
+        return COMPONENT_PLAIN;
+    return follow_link(walk, target, (size_t)size, rest) ? COMPONENT_LINK : COMPONENT_FAILED;
+}
+
+static enum component look_at_component(struct walk *walk, const char *rest)
+{
+    char byte;
+    ssize_t size = kernel_readlinkat(AT_FDCWD, walk->result, &byte, 1);
+    if (size == -ENOENT || size == -ENOTDIR)
+        walk->missing = true;
+    return size > 0 ? take_link(walk, rest) : COMPONENT_PLAIN;
+}
+
+/* Walks over walk->rest. `follow`: also a link that is the last component. */
+static bool walk_along(struct walk *walk, bool follow)
+{
+    const char *at = walk->rest;
+    while (*at != '\0') {
+        size_t size = strcspn(at, "/");
+        const char *rest = at + size;
+        rest += strspn(rest, "/");
+        bool last = *rest == '\0' && at[size] != '/';
+        if (size == 0 || (size == 1 && at[0] == '.')) {
+            at = rest;
+            continue;
+        }
+        if (size == 2 && at[0] == '.' && at[1] == '.') {
+            go_up(walk);
+            at = rest;
+            continue;
+        }
+        if (!go_down(walk, at, size))
+            return false;
+        at = rest;
+        if (walk->missing || (last && !follow))
+            continue;
+        switch (look_at_component(walk, rest)) {
+        case COMPONENT_PLAIN:
+            break;
+        case COMPONENT_LINK:
+            at = walk->rest;
+            break;
+        default:
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Where a relative path begins. */
+static bool begin_at(int directory, char *result)
+{
+    if (directory != AT_FDCWD)
+        return resolve_descriptor(directory, result);
+    return kernel_getcwd(result, RESOLVE_SIZE) > 0 && result[0] == '/';
 }
 
 bool resolve_path(int directory, const char *path, bool follow, char *result)
 {
-    struct walk walk = {.links = 0};
+    struct walk walk;
     size_t length = strlen(path);
-    if (length == 0)
-        return directory == AT_FDCWD ? kernel_getcwd(result, RESOLVE_SIZE) > 0
-                                     : resolve_descriptor(directory, result);
     if (length >= 4096)
         return false;
-    /* A slash at the end makes the kernel follow a link there, whatever the call. */
-    if (path[length - 1] == '/')
-        follow = true;
-    memcpy(walk.path, path, length + 1);
-    bool again = true;
-    while (again) {
-        if (!resolve_step(&walk, directory, follow, result, &again))
-            return false;
-        if (again)
-            directory = AT_FDCWD;
-    }
+    result[0] = '\0';
+    if (path[0] != '/' && !begin_at(directory, result))
+        return false;
+    walk.result = result;
+    walk.length = strcmp(result, "/") == 0 ? 0 : strlen(result);
+    walk.links = 0;
+    walk.missing = false;
+    memcpy(walk.rest, path, length + 1);
+    if (!walk_along(&walk, follow))
+        return false;
+    if (walk.length == 0)
+        memcpy(result, "/", 2);
     return true;
 }
 
