@@ -80,13 +80,15 @@ wait
 
 # call: writers exclude one another, and a holder of the lock file keeps them out.
 fresh
-flock T.lock sh -c ': >1; while [ ! -e 1+ ]; do sleep 0.02; done' &
+guard call "$act" "open 0 T/n rw" "mark 1" "await 1+" "read 0" "mark 2" "write 0 7" "mark 3" &
 at 1
-guard call "$act" "open 0 T/n rw" "read 0" "mark 2" "write 0 7" "mark 3" &
+flock T.lock sh -c ': >4; while [ ! -e 4+ ]; do sleep 0.02; done' &
+at 4
+go 1
 at 2
 sleep 0.2
 refute "call: a change waits for a stranger's flock" test -e 3
-go 1
+go 4
 at 3
 ok "call: and goes on"
 wait

@@ -1,0 +1,155 @@
+#!/bin/bash
+# Those for whom the holder waits: they join it (or get EDEADLK, under `wait`); they exclude one
+# another; strangers wait for them too. Who is not waited for waits like a stranger.
+# shellcheck disable=SC2016
+# shellcheck source=tests/e2e/common.sh
+. "$(dirname "$(realpath "$0")")/common.sh"
+limit=15
+
+# joins NAME COMMAND...: under process and session, the holder's dependents go in, and soon.
+joins() {
+    local name=$1 scope began
+    shift
+    for scope in process session; do
+        fresh
+        began=$(now)
+        guard $scope "$@" >out 2>err
+        same "$scope: $name" "0 done" "$? $(cat T/done 2>/dev/null)"
+        below "$scope: $name: without waiting" 5 "$(since "$began")"
+        check "$scope: $name: free afterwards" is_free
+    done
+}
+inner="$act 'cat T/n' 'put T/done done'"
+joins "a shell's child" sh -c "exec 3<T/n; $inner"
+joins "a grandchild" sh -c "exec 3<T/n; sh -c \"$inner; true\"; true"
+joins "a pipe from a child" sh -c "exec 3<T/n; $inner | cat"
+joins "command substitution" sh -c "exec 3<T/n; x=\$($inner); true"
+joins "system" perl -e "open(F, '<', 'T/n'); system(qq{$inner})"
+joins "popen" perl -e "open(F, '<', 'T/n'); open(P, '-|', qq{$inner}); my @l = <P>; close(P)"
+joins "xargs" sh -c "exec 3<T/n; echo x | xargs -I{} $act 'cat T/n' 'put T/done done'"
+joins "xargs -P" sh -c "exec 3<T/n; echo | xargs -P 3 -n 1 $act 'cat T/n' 'put T/done done'"
+printf 'all:\n\t@%s\n' "$inner" >"$work.mk"
+trap 'rm -f "$work.mk" "$work.py"; clean_up' EXIT
+joins "make" sh -c "exec 3<T/n; make -s -f $work.mk"
+joins "make -j" sh -c "exec 3<T/n; make -s -j3 -f $work.mk"
+joins "make that holds" bash -c 'exec 3<T/n; exec make -s -f '"$work.mk"
+joins "make -j that holds" bash -c 'exec 3<T/n; exec make -s -j3 -f '"$work.mk"
+for call in "subprocess.run(c)" "subprocess.run(c, capture_output=True)" "os.system(shlex.join(c))" \
+    "os.popen(shlex.join(c)).read()" "subprocess.Popen(c, stdin=-1).communicate(b'x')" \
+    "os.posix_spawn(c[0], c, os.environ); os.wait()" "subprocess.check_output(c, text=True)"; do
+    joins "python: $call" "$python" -c "
+import os, shlex, subprocess
+held = open('T/n')
+c = ['$act', 'cat T/n', 'put T/done done']
+$call"
+done
+
+# Pipelines: both ends touch.
+for scope in process session; do
+    fresh
+    seq 20000 | shuf >T/a
+    guard $scope sh -c 'sort T/a | tee T/b >/dev/null'
+    same "$scope: sort T/a | tee T/b" "0 20000" "$? $(wc -l <T/b)"
+    fresh
+    mkdir T/d
+    (cd T/d && seq 3000 | xargs touch)
+    guard $scope sh -c 'find T/d -type f | xargs rm'
+    same "$scope: find T | xargs rm" "0 0" "$? $(find T/d -type f | wc -l)"
+    guard $scope sh -c 'cat T/n T/n | cat - T/n | sort - T/n | tee T/out >/dev/null'
+    same "$scope: a longer pipeline" "0 4" "$? $(wc -l <T/out)"
+done
+
+# A server behind a Unix socket, on whose answer the holder is blocked, as a key agent.
+cat >"$work.py" <<'END'
+import os, socket, sys
+if sys.argv[1] == 'serve':
+    server = socket.socket(socket.AF_UNIX)
+    server.bind('socket')
+    server.listen()
+    while True:
+        client, _ = server.accept()
+        word = client.recv(10)
+        open('T/keys', 'a').write('key\n')
+        client.send(b'made')
+        client.close()
+else:
+    held = open('T/n')
+    client = socket.socket(socket.AF_UNIX)
+    client.connect('socket')
+    client.send(b'make')
+    print(client.recv(10).decode())
+END
+for scope in process session; do
+    fresh
+    limit=60 guard session "$python" "$work.py" serve &
+    server=$!
+    soon test -S socket
+    same "$scope: the server of a holder" made "$(guard $scope "$python" "$work.py" ask)"
+    same "$scope: again" made "$(guard $scope "$python" "$work.py" ask)"
+    kill $server
+    wait
+    same "$scope: it has written" 2 "$(wc -l <T/keys)"
+done
+
+# Those who joined exclude one another, and nothing of theirs is lost.
+for scope in process session; do
+    fresh
+    guard $scope sh -c "exec 3<T/n; for i in 1 2 3 4 5 6; do $act 'add 50 T/n' & done; wait"
+    same "$scope: six who joined lose nothing" 300 "$(cat T/n)"
+    fresh
+    guard $scope sh -c "exec 3<T/n; seq 12 | xargs -P 6 -I{} $act 'add 30 T/n'"
+    same "$scope: xargs -P: nothing is lost" 360 "$(cat T/n)"
+done
+
+# The holder ends while one who joined is inside: strangers wait for that one.
+fresh
+guard process "$act" "cat T/n" fork exec "$act" "open 0 T/n rw" "mark 1" "await 1+" &
+holder=$!
+wait $holder 2>/dev/null
+at 1
+check "a child that nobody waits for waits like a stranger, then enters" is_held
+go 1
+fresh
+guard process perl -e 'open(F, "<", "T/n"); my $c = fork(); if (!$c) { exec(@ARGV); }
+    $SIG{ALRM} = sub { exit 0 }; alarm 1; waitpid($c, 0)' "$act" "open 0 T/n rw" "mark 1" "await 1+" &
+holder=$!
+at 1
+wait $holder
+check "the holder has ended, for the kernel the lock is free" is_free
+for scope in process session; do
+    guard $scope "$act" "cat T/n" "mark 2-$scope" &
+done
+guard session "$act" "put U/n 1" "cat T/n" "cat T/n" "mark 2-again" &
+sleep 0.3
+same "guarded strangers wait for the one who joined" "" "$(find . -name '2-*')"
+go 1
+at 2-process
+at 2-session
+at 2-again
+ok "and enter when it is out"
+wait
+
+# --dependents wait.
+export LOCKSHIM_DEPENDENTS=wait
+for scope in process session; do
+    fresh
+    began=$(now)
+    same "$scope, wait: EDEADLK where the holder waits" "cat T/n: EDEADLK" \
+        "$(guard $scope sh -c "exec 3<T/n; $act 'cat T/n'; true" 2>/dev/null)"
+    below "$scope, wait: at once" 3 "$(since "$began")"
+    same "$scope, wait: through a pipe" "cat T/n: EDEADLK" \
+        "$(guard $scope sh -c "exec 3<T/n; $act 'cat T/n' | cat; true" 2>/dev/null)"
+done
+unset LOCKSHIM_DEPENDENTS
+
+# A holder that does not wait for the other: that one waits, and is not let in.
+fresh
+guard process sh -c "read -r n <T/n; $act 'cat T/n' 'mark 2' & : >1; while [ ! -e 1+ ]; do :; done" &
+at 1
+sleep 0.3
+refute "a child of a holder that works is not let in" test -e 2
+go 1
+at 2
+ok "but when that has ended"
+wait
+finish

@@ -1,0 +1,85 @@
+#!/bin/bash
+# Updates that would be lost: a process that read a file in one session and replaces it in a later
+# one, unread, is refused with ESTALE if another process has changed it since.
+# shellcheck disable=SC2016,SC2089,SC2090
+# shellcheck source=tests/e2e/common.sh
+. "$(dirname "$(realpath "$0")")/common.sh"
+
+# replaces SCOPE NAME EXPECTED CHANGE STEP...: reads T/n in a session, lets CHANGE (a shell command)
+# happen, then performs the steps; EXPECTED is what they say.
+replaces() {
+    local scope=$1 name=$2 expected=$3 change=$4
+    shift 4
+    fresh
+    echo new >T/new
+    LOCKSHIM_LOST_UPDATE=${policy:-fail} guard "$scope" "$act" "cat T/n" "mark 1" "await 1+" "$@" \
+        >out 2>err &
+    at 1
+    eval "$change"
+    go 1
+    wait
+    same "$scope: $name" "$expected" "$(cat out)"
+}
+other='guard $scope "$act" "put T/n changed"'
+for scope in session call; do
+    replaces $scope "open with O_TRUNC" "open 0 T/n truncate: ESTALE" "$other" "open 0 T/n truncate"
+    same "$scope: nothing was lost" changed "$(cat T/n)"
+    same "$scope: one line on stderr" 1 "$(wc -l <err)"
+    replaces $scope "fopen w" "fopen 0 T/n w: ESTALE" "$other" "fopen 0 T/n w"
+    replaces $scope "rename over" "rename T/new T/n: ESTALE" "$other" "rename T/new T/n"
+    same "$scope: rename: both are there" "changed
+new" "$(cat T/n; echo; cat T/new)"
+    replaces $scope "truncate" "truncate T/n 0: ESTALE" "$other" "truncate T/n 0"
+    replaces $scope "unlink" "unlink T/n: ESTALE" "$other" "unlink T/n"
+    replaces $scope "remove" "remove T/n: ESTALE" "$other" "remove T/n"
+    replaces $scope "ftruncate" "ftruncate 0 0: ESTALE" "$other" "open 0 T/n w" "ftruncate 0 0"
+    replaces $scope "each time again" "unlink T/n: ESTALE
+unlink T/n: ESTALE" "$other" "unlink T/n" "unlink T/n"
+    replaces $scope "read again before" "" "$other" "cat T/n" "open 0 T/n truncate"
+    replaces $scope "nobody changed it" "" : "open 0 T/n truncate" "close 0" "unlink T/n"
+    replaces $scope "only read by the other" "" 'guard $scope "$act" "cat T/n"' "open 0 T/n truncate"
+    replaces $scope "another file changed" "" 'guard $scope "$act" "put T/m 1"' "open 0 T/n truncate"
+    replaces $scope "changed by itself" "" : "put T/n mine" "open 0 T/n truncate"
+    replaces $scope "replaced by itself" "" : "open 0 T/n truncate" "write 0 1" "close 0" \
+        "open 0 T/n truncate" "close 0" "rename T/new T/n" "unlink T/n"
+    replaces $scope "never read" "" "$other" "open 0 T/new truncate" "rename T/new T/m"
+    replaces $scope "removed by the other" "open 0 T/n truncate: ESTALE" 'guard $scope "$act" "unlink T/n"' "open 0 T/n truncate"
+    replaces $scope "replaced by the other" "unlink T/n: ESTALE" \
+        'guard $scope "$act" "rename T/new T/n"' "unlink T/n"
+    replaces $scope "changed by an unguarded program" "unlink T/n: ESTALE" "echo unguarded >T/n" \
+        "unlink T/n"
+    replaces $scope "the same size and time" "unlink T/n: ESTALE" \
+        'cp -p T/n keep; guard $scope "$act" "put T/n 1"; touch -r keep T/n' "unlink T/n"
+    replaces $scope "a file with the same content in its place" "unlink T/n: ESTALE" \
+        'cp -p T/n T/copy; guard $scope mv T/copy T/n' "unlink T/n"
+    policy=report
+    replaces $scope "only reported" "" "$other" "open 0 T/n truncate"
+    unset policy
+done
+
+# Under `process` there is one session, and under `command` one owner.
+fresh
+same "process: never" "" "$(guard process "$act" "cat T/n" "put T/n 1" "unlink T/n")"
+
+# Two that read, add and rewrite in two sessions: what is refused can be done again, nothing is lost.
+cat >"$work.py" <<'END'
+import errno, sys
+done = refused = 0
+while done < 30:
+    number = int(open('T/n').read() or 0)
+    try:
+        with open('T/n', 'w') as file:
+            file.write(str(number + 1))
+        done += 1
+    except OSError as error:
+        if error.errno != errno.ESTALE:
+            raise
+        refused += 1
+print(refused)
+END
+fresh
+for _ in 1 2 3; do guard session "$python" "$work.py" >>refused 2>/dev/null & done
+wait
+rm -f "$work.py"
+same "three that read and rewrite in two sessions each lose nothing" 90 "$(cat T/n)"
+finish
