@@ -120,7 +120,8 @@ void mappings_remove(void *address, size_t size, void (*gone)(unsigned table))
 void mappings_move(void *old_address, size_t old_size, void *address, size_t size, bool copied)
 {
     bool stays = copied || old_size == 0;
-    uintptr_t begin = (uintptr_t)old_address, end = round_up(begin + (old_size == 0 ? 1 : old_size));
+    uintptr_t begin = (uintptr_t)old_address,
+              end = round_up(begin + (old_size == 0 ? 1 : old_size));
     if (atomic_load(&mappings_count) == 0 || !enter())
         return;
     for (int i = 0; i < RANGES; i++) {

@@ -18,8 +18,8 @@ void mappings_add(void *address, size_t size, unsigned table);
 void mappings_remove(void *address, size_t size, void (*gone)(unsigned table));
 
 /*
- * A part of a mapping has moved or changed its size. The old part stays as well when it was `copied`
- * or has the size 0 (which makes a second mapping of the same pages).
+ * A part of a mapping has moved or changed its size. The old part stays as well when it was
+ * `copied` or has the size 0 (which makes a second mapping of the same pages).
  */
 void mappings_move(void *old_address, size_t old_size, void *address, size_t size, bool copied);
 

@@ -16,9 +16,9 @@ static void *map(void *(*real)(void *, size_t, int, int, int, off_t), void *addr
 {
     struct touch touch;
     uint32_t word = (flags & MAP_ANONYMOUS) != 0 ? 0 : descriptor_word(descriptor);
-    bool touched = word != 0 &&
-                   touch_descriptor(&touch, descriptor, word,
-                                    changes(protection, flags) ? TOUCH_CHANGE : TOUCH_READ);
+    bool touched =
+        word != 0 && touch_descriptor(&touch, descriptor, word,
+                                      changes(protection, flags) ? TOUCH_CHANGE : TOUCH_READ);
     void *result = MAP_FAILED;
     if (!touched || touch.error == 0)
         result = real(address, size, protection, flags, descriptor, offset);
