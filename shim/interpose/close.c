@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 
 static int close_one(int (*real)(int), int descriptor)
 {
@@ -15,9 +16,14 @@ static int close_one(int (*real)(int), int descriptor)
         errno = EBADF;
         return -1;
     }
+    /* A thread that is cancelled here goes before anything has been done, or when all has. */
+    int state;
+    pthread_testcancel();
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
     uint32_t word = touch_before_close(descriptor);
     int result = real(descriptor);
     touch_after_close(word);
+    pthread_setcancelstate(state, NULL);
     return result;
 }
 
