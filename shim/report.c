@@ -113,8 +113,9 @@ static const char *refusal_text(int error)
 void report_refusal(const struct table *table, int error)
 {
     char text[4400];
+    int cause = error == ENOLCK && table->lock->open_error != 0 ? table->lock->open_error : error;
     snprintf(text, sizeof text, "%s (lock file %s: %s)", refusal_text(error), table->lock->path,
-             strerror(error));
+             strerror(cause));
     report_log(table, text);
     if (!atomic_exchange(&refusal_told, true))
         report_line(table->path, text);

@@ -19,7 +19,8 @@ static int open_existing(const char *path)
 {
     int descriptor = kernel_openat(AT_FDCWD, path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
     /* Enough for flock on a local file system, where the file may not be written. */
-    if (descriptor == -EACCES || descriptor == -EROFS || descriptor == -EPERM)
+    if (descriptor == -EACCES || descriptor == -EROFS || descriptor == -EPERM ||
+        descriptor == -EISDIR)
         descriptor = kernel_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
     return descriptor;
 }
@@ -60,8 +61,9 @@ int lock_open_file(const char *path, const char *table_path)
 static int open_descriptor(struct lock *lock)
 {
     int descriptor = lock_open_file(lock->path, lock->table_path);
+    lock->open_error = descriptor < 0 ? -descriptor : 0;
     if (descriptor < 0)
-        return descriptor;
+        return -ENOLCK;
     struct stat status;
     int result = kernel_fstat(descriptor, &status);
     if (result == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode))
