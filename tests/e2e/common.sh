@@ -37,6 +37,9 @@ not_ok() {
 }
 skip() { skipped=$((skipped + 1)) && echo "skip $1"; }
 
+# todo NAME REASON: a known gap, told and not counted.
+todo() { echo "not ok $1 # TODO $2"; }
+
 # check NAME COMMAND...: the command succeeds. refute NAME COMMAND...: it fails.
 check() {
     local name=$1 output
