@@ -211,10 +211,20 @@ static const char *check_path(const char *path)
     return NULL;
 }
 
+/* What the user wrote is quoted, whatever it may be: the message stays one line. */
+static const char *one_line(char *message)
+{
+    for (char *at = message; *at != '\0'; at++) {
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
+            *at = '?';
+    }
+    return message;
+}
+
 static const char *complain(char *message, size_t size, const char *word, const char *wrong)
 {
     snprintf(message, size, "'%.200s' %s", word, wrong);
-    return message;
+    return one_line(message);
 }
 
 static const char *parse_word(struct table_settings *table, char *word, char *message, size_t size)
@@ -231,7 +241,7 @@ static const char *parse_word(struct table_settings *table, char *word, char *me
     if (wrong == SETTINGS_UNKNOWN_KEY)
         return complain(message, size, word, wrong);
     snprintf(message, size, "%s '%.200s' %s", word, value, wrong);
-    return message;
+    return one_line(message);
 }
 
 const char *settings_parse_line(struct table_settings *table, char *line, char *message,
@@ -349,7 +359,7 @@ static const char *variable_complaint(const char *variable, const char *value, c
 {
     snprintf(environment_message, sizeof environment_message, "%s '%.200s' %s", variable, value,
              wrong);
-    return environment_message;
+    return one_line(environment_message);
 }
 
 static const char *find_variable(char *const *environment, const char *name)
