@@ -172,7 +172,9 @@ void lost_update_remember(const struct table *table, uint64_t key, const struct 
     if (capacity == 0 || !enter())
         return;
     struct memory *memory = find(key);
-    if (memory != NULL && memory->session == table->lock->acquisition)
+    /* Under `call` each change is an acquisition of its own; what we saw last is what counts. */
+    if (memory != NULL && (memory->session == table->lock->acquisition ||
+                           table->settings.scope == SCOPE_CALL))
         note_state(memory, table, status);
     leave();
 }

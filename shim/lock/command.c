@@ -254,10 +254,8 @@ static void let_go(struct command *command, size_t index, bool by_signal)
         clear_holders(entry, registry.map);
     }
     (void)kernel_flock(entry->descriptor, LOCK_UN);
-    if (registry_usable(&registry)) {
-        atomic_fetch_add(&registry.map->release_sequence, 1);
-        (void)kernel_futex_wake(&registry.map->release_sequence, 3);
-    }
+    if (registry_usable(&registry))
+        registry_wake(&registry);
     registry_close(&registry);
 }
 

@@ -57,7 +57,7 @@ struct lock {
     uint64_t path_checked;      /* when the path was last compared with it */
     int level;                  /* 0, or how deep we joined a holder that waits for us */
     _Atomic bool changed;       /* the mark is set */
-    int open_error; /* why the lock file could not be opened: a positive errno, or 0 */
+    int open_error;             /* why the lock file could not be opened: a positive errno, or 0 */
     bool registry_opened;
     _Atomic bool reserve;     /* lock_reserve() was called in this session */
     uint64_t registry_mended; /* when that was last tried */

@@ -204,8 +204,7 @@ void publish_released(struct lock *lock)
     struct registry_layout *map = lock->registry.map;
     if (map == NULL || atomic_load_explicit(&map->waiting, memory_order_seq_cst) == 0)
         return;
-    atomic_fetch_add(&map->release_sequence, 1);
-    (void)kernel_futex_wake(&map->release_sequence, 3);
+    registry_wake(&lock->registry);
 }
 
 /* Did the last holder die inside, and does that keep us out? */

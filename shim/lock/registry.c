@@ -336,3 +336,41 @@ int registry_wait_rank(struct registry *registry, int slot)
     }
     return before;
 }
+
+struct first {
+    int count;
+    uint64_t tickets[REGISTRY_WOKEN];
+    struct registry_waiter *slots[REGISTRY_WOKEN];
+};
+
+/* Keeps the smallest tickets, in order. */
+static void consider(struct first *first, struct registry_waiter *slot, uint64_t ticket)
+{
+    int at = first->count < REGISTRY_WOKEN ? first->count++ : REGISTRY_WOKEN;
+    for (; at > 0 && first->tickets[at - 1] > ticket; at--) {
+        if (at < REGISTRY_WOKEN) {
+            first->tickets[at] = first->tickets[at - 1];
+            first->slots[at] = first->slots[at - 1];
+        }
+    }
+    if (at < REGISTRY_WOKEN) {
+        first->tickets[at] = ticket;
+        first->slots[at] = slot;
+    }
+}
+
+void registry_wake(struct registry *registry)
+{
+    struct registry_layout *map = registry->map;
+    struct first first = {.count = 0};
+    for (int i = 0; i < REGISTRY_WAITERS; i++) {
+        struct registry_waiter *slot = &map->waiters[i];
+        uint64_t ticket = atomic_load_explicit(&slot->ticket, memory_order_relaxed);
+        if (ticket != 0)
+            consider(&first, slot, ticket);
+    }
+    for (int i = 0; i < first.count; i++) {
+        atomic_fetch_add(&first.slots[i]->wake, 1);
+        (void)kernel_futex_wake(&first.slots[i]->wake, 1);
+    }
+}

@@ -14,8 +14,8 @@
  *   - acquire:  flock; look at `mark` (a mark without a living owner: the last holder died inside);
  *               write `exclusive`.
  *   - change:   before the first change write `mark`.
- *   - release:  generation + 1 if changed; clear `mark`, clear `exclusive`; LOCK_UN; then
- *               release_sequence + 1 and FUTEX_WAKE if there are waiters.
+ *   - release:  generation + 1 if changed; clear `mark`, clear `exclusive`; LOCK_UN; then the first
+ *               waiters are woken, each by the word in its own slot.
  *   - A crash between any two of these leaves either no trace, or a mark whose owner is dead, which
  *     the next holder finds. A wake that is lost costs a waiter one turn of its timeout.
  *   - Others may truncate the file at any time, and a load or store beyond its end would be a
@@ -62,7 +62,9 @@ struct registry_waiter {
     uint64_t start_time;
     uint64_t since;
     uint64_t pid_namespace;
-    uint64_t reserved[3];
+    _Atomic uint32_t wake; /* futex: look again */
+    uint32_t reserved_too;
+    uint64_t reserved[2];
 };
 
 /* A holder of this lock is blocked on another lock: an edge for the search of cycles. 40 bytes. */
@@ -137,13 +139,13 @@ struct registry_layout {
     _Atomic uint64_t acquisition;
     _Atomic uint64_t ticket;
     _Atomic uint64_t next_event;
-    _Atomic uint32_t release_sequence; /* futex: somebody let go */
-    _Atomic uint32_t waiting;          /* how many slots of waiters are taken; a hint */
-    _Atomic uint32_t joined;           /* how many have joined; a hint */
-    _Atomic uint32_t crashed;          /* the last holder died inside and nobody has recovered */
-    _Atomic uint64_t lock_inode;       /* the lock file that the last holder saw at the path */
-    _Atomic uint64_t reserved_until;   /* CLOCK_MONOTONIC; see lock_reserve() */
-    _Atomic int32_t reserved_for;      /* the process that is about to come back */
+    uint32_t reserved_word;
+    _Atomic uint32_t waiting;        /* how many slots of waiters are taken; a hint */
+    _Atomic uint32_t joined;         /* how many have joined; a hint */
+    _Atomic uint32_t crashed;        /* the last holder died inside and nobody has recovered */
+    _Atomic uint64_t lock_inode;     /* the lock file that the last holder saw at the path */
+    _Atomic uint64_t reserved_until; /* CLOCK_MONOTONIC; see lock_reserve() */
+    _Atomic int32_t reserved_for;    /* the process that is about to come back */
     _Atomic uint64_t counters[COUNTERS];
     struct registry_mark mark;
     struct registry_holder exclusive;
@@ -194,6 +196,10 @@ void registry_wait_end(struct registry *registry, int slot, pid_t process);
 
 /* How many living waiters came before this one (the dead ones are cleared on the way). */
 int registry_wait_rank(struct registry *registry, int slot);
+
+/* The lock is free, or those in front have moved: wakes the REGISTRY_WOKEN who came first. */
+#define REGISTRY_WOKEN 3
+void registry_wake(struct registry *registry);
 
 uint64_t registry_now(void); /* CLOCK_MONOTONIC, nanoseconds */
 

@@ -2,11 +2,12 @@
  * Waiting for a lock. Nobody sleeps inside flock: a waiter must be able to give up at its time, to
  * see that the holder waits for it, and to see a cycle. It must never spin.
  *
- * Waiters queue up in the registry. The first few keep watch: on the word that a holder bumps when
- * it lets go (futex), or on the holder's process where only its end frees the lock (pidfd). The
- * others sleep until the one in front of them has moved, so that a release wakes a few, not all.
- * Whatever goes wrong with the registry, every waiter tries again by itself: those in front every
- * 20 ms, the others five times a second.
+ * Waiters queue up in the registry. The first few keep watch: on a word in their slot that a holder
+ * bumps when it lets go (futex), or on the holder's process where only its end frees the lock
+ * (pidfd). The others sleep until the one in front of them has moved, so that a release wakes a
+ * few, not all. Whatever goes wrong with the registry, every waiter tries again by itself: those in
+ * front every 20 ms, the next ones five times a second (in front
+ * of them all may be stopped), the others once.
  */
 #include "shim/lock/deadlock.h"
 #include "shim/lock/kernel.h"
@@ -20,9 +21,11 @@
 
 #define MILLISECOND 1000000ll
 #define SECOND 1000000000ll
-#define WATCHERS 3
+#define WATCHERS REGISTRY_WOKEN
 #define TICK_IN_FRONT (20 * MILLISECOND)
-#define TICK_BEHIND (200 * MILLISECOND)
+#define NEAR 16
+#define TICK_NEAR (200 * MILLISECOND)
+#define TICK_BEHIND (1000 * MILLISECOND)
 #define FIRST_LOOK_AGAIN (25 * MILLISECOND)
 #define LOOK_AGAIN_AT_MOST (1000 * MILLISECOND)
 #define PATIENCE (100 * MILLISECOND)
@@ -231,7 +234,7 @@ static void sleep_until_end_of(pid_t process, int64_t tick)
     own_close(descriptor);
 }
 
-static void sleep_a_while(struct wait *wait, uint32_t sequence)
+static void sleep_a_while(struct wait *wait, uint32_t word)
 {
     struct lock *lock = wait->lock;
     int64_t tick = TICK_IN_FRONT;
@@ -240,7 +243,7 @@ static void sleep_a_while(struct wait *wait, uint32_t sequence)
     if (usable) {
         rank = registry_wait_rank(&lock->registry, wait->slot);
         if (rank >= WATCHERS)
-            tick = TICK_BEHIND;
+            tick = rank < NEAR ? TICK_NEAR : TICK_BEHIND;
         if (atomic_load(&lock->registry.map->reserved_for) == lock_self.process) {
             rank = 0; /* the others stand back for us */
             tick = MILLISECOND;
@@ -256,8 +259,8 @@ static void sleep_a_while(struct wait *wait, uint32_t sequence)
     pid_t process = usable && rank < WATCHERS ? holder_whose_end_frees(lock) : 0;
     if (process > 0 && !wait->behind_joined)
         sleep_until_end_of(process, tick);
-    else if (usable)
-        (void)kernel_futex_wait(&lock->registry.map->release_sequence, sequence, tick);
+    else if (usable && wait->slot >= 0)
+        (void)kernel_futex_wait(&lock->registry.map->waiters[wait->slot].wake, word, tick);
     else
         (void)kernel_poll(NULL, 0, tick);
 }
@@ -274,17 +277,20 @@ static void tell_long_wait(struct wait *wait, uint64_t waited)
               &(struct lock_notice){.kind = EVENT_LONG_WAIT, .other = holder, .waited = waited});
 }
 
-static uint32_t release_sequence(struct lock *lock)
+/* The word to sleep on, and its value before the next attempt. */
+static uint32_t wake_word(struct wait *wait)
 {
-    return registry_usable(&lock->registry) ? atomic_load(&lock->registry.map->release_sequence)
-                                            : 0;
+    struct registry *registry = &wait->lock->registry;
+    if (wait->slot < 0 || !registry_usable(registry))
+        return 0;
+    return atomic_load(&registry->map->waiters[wait->slot].wake);
 }
 
 static int wait_in_queue(struct wait *wait)
 {
     struct lock *lock = wait->lock;
     for (;;) {
-        uint32_t sequence = release_sequence(lock);
+        uint32_t word = wake_word(wait);
         int result = lock_attempt(lock);
         if (result != -EWOULDBLOCK)
             return result;
@@ -302,7 +308,7 @@ static int wait_in_queue(struct wait *wait)
         if (wait->timeout >= 0 && waited >= (uint64_t)wait->timeout)
             return -EAGAIN;
         tell_long_wait(wait, waited);
-        sleep_a_while(wait, sequence);
+        sleep_a_while(wait, word);
     }
 }
 
@@ -342,10 +348,8 @@ int lock_wait(struct lock *lock, int64_t timeout)
     if (registry_usable(&lock->registry)) {
         registry_wait_end(&lock->registry, wait.slot, self);
         /* Those behind have moved up: the new ones in front begin to keep watch. */
-        if (atomic_load(&lock->registry.map->waiting) > 0) {
-            atomic_fetch_add(&lock->registry.map->release_sequence, 1);
-            (void)kernel_futex_wake(&lock->registry.map->release_sequence, WATCHERS);
-        }
+        if (atomic_load(&lock->registry.map->waiting) > 0)
+            registry_wake(&lock->registry);
     }
     if (result != 0)
         tell_failure(lock, result, registry_now() - wait.began);
