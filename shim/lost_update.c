@@ -100,14 +100,14 @@ static void note_state(struct memory *memory, const struct table *table, const s
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    const struct lock *lock = table->lock;
+    struct lock *lock = table->lock;
     memory->device = status->st_dev;
     memory->inode = status->st_ino;
     memory->size = (uint64_t)status->st_size;
     memory->modified = nanoseconds(status->st_mtim);
     memory->changed = nanoseconds(status->st_ctim);
     memory->remembered = nanoseconds(now);
-    memory->generation = lock->generation;
+    memory->generation = lock_generation(lock);
     memory->own_changes = lock->own_changes;
     memory->complete = true;
     memory->absent = false;

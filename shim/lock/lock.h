@@ -116,6 +116,9 @@ void lock_reserve(struct lock *lock);
 /* To be called before each change of the table, while inside. */
 int lock_before_change(struct lock *lock);
 
+/* The generation as it is now, whether or not we hold the lock. */
+uint64_t lock_generation(struct lock *lock);
+
 /* The process is about to end by itself: what it changed counts as done. */
 void lock_process_ends(struct lock *lock);
 

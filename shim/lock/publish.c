@@ -183,6 +183,7 @@ void publish_leaving(struct lock *lock)
     if (atomic_exchange(&lock->changed, false)) {
         atomic_fetch_add(&map->generation, 1);
         lock->own_changes++;
+        lock->generation++;
         if (lock->level == 0) {
             atomic_store(&map->mark.state, MARK_CLEAN);
             if (atomic_load_explicit(&map->crashed, memory_order_relaxed) != 0)
@@ -254,6 +255,13 @@ void lock_process_goes_on(struct lock *lock)
     struct registry_mark *mark = &lock->registry.map->mark;
     if (atomic_load(&mark->process) == lock_self.process)
         atomic_store(&mark->state, MARK_CHANGED);
+}
+
+uint64_t lock_generation(struct lock *lock)
+{
+    publish_open(lock);
+    return registry_usable(&lock->registry) ? atomic_load(&lock->registry.map->generation)
+                                            : lock->generation;
 }
 
 /* After exec: the registry still names this process as the holder. */
