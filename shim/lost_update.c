@@ -45,6 +45,11 @@ static void leave(void)
     atomic_store(&busy, false);
 }
 
+void lost_update_forked(void)
+{
+    leave();
+}
+
 static struct memory *slot_for(struct memory *table, size_t size, uint64_t key)
 {
     size_t at = (size_t)(key ^ key >> 32);
@@ -73,7 +78,7 @@ static bool grow(void)
 
 static struct memory *find(uint64_t key)
 {
-    if (capacity == 0)
+    if (capacity == 0 || key == 0)
         return NULL;
     struct memory *memory = slot_for(memories, capacity, key);
     return memory->key == key ? memory : NULL;
@@ -81,7 +86,7 @@ static struct memory *find(uint64_t key)
 
 static struct memory *find_or_add(uint64_t key)
 {
-    if (used * 2 >= capacity && !grow())
+    if (key == 0 || (used * 2 >= capacity && !grow()))
         return NULL;
     struct memory *memory = slot_for(memories, capacity, key);
     if (memory->key != key) {

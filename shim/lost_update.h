@@ -38,4 +38,7 @@ bool lost_update_concerns(const struct table *table, uint64_t key);
  */
 bool lost_update_threatens(const struct table *table, uint64_t key, const struct stat *status);
 
+/* In a forked child: a thread that was inside is not there any more. */
+void lost_update_forked(void);
+
 #endif

@@ -474,6 +474,7 @@ void touch_forked(void)
 {
     lock_each(forget_in_child, NULL);
     mappings_forget();
+    lost_update_forked();
     for (int at = descriptor_next(0); at >= 0; at = descriptor_next(at + 1))
         descriptor_change(at, DESCRIPTOR_COUNTED, 0);
 }
