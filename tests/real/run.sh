@@ -18,6 +18,7 @@
 #   size        entries of the store at the start (1000)
 #   cycles      names that each worker inserts, for programs that live long (1)
 #   limit       seconds that a round may take (60)
+#   slow=yes    each process takes a tenth of a second and more to start: one round in breadth/
 #   locks=yes   it locks by itself: no race to be shown, the guard must do no harm
 # and defines
 #   available   succeeds when what `needs` cannot say is there, e.g. a Python module
@@ -40,7 +41,7 @@ BUILD=$(cd "${BUILD:-build}" 2>/dev/null && pwd) || {
 WORKERS=50
 ROUNDS=${ROUNDS:-10}                 # required programs, under the command scope
 BREADTH_ROUNDS=${BREADTH_ROUNDS:-2}  # the others
-SCOPE_ROUNDS=${SCOPE_ROUNDS:-3}      # required programs under other scopes
+SCOPE_ROUNDS=${SCOPE_ROUNDS:-2}      # required programs under other scopes
 TRIES=${TRIES:-20}                   # unguarded, until something is lost
 GUARD=${GUARD:-command}
 only=
@@ -98,7 +99,7 @@ script()
 
 defaults()
 {
-    needs='' right='' refused='' size=1000 cycles=1 limit=60 locks=no
+    needs='' right='' refused='' slow=no size=1000 cycles=1 limit=60 locks=no
 }
 available()
 {
@@ -378,6 +379,7 @@ test_program()
     defaults
     # shellcheck source=/dev/null
     . "$file"
+    [[ $slow = no || $file = */required/* ]] || rounds=1
     echo "$(basename "$file" .sh): $(sed -n '1s/^# //p' "$file")"
     for command in $needs; do
         if ! command -v "$command" >/dev/null; then

@@ -1,5 +1,6 @@
 # Guile: an expression read from a file and written back
 needs='guile'
+slow=yes
 right='process'
 prepare()
 {

@@ -1,5 +1,6 @@
 # Node's nedb: loaded and compacted when it is opened, then appended to
 needs='node'
+slow=yes
 right='process'
 available()
 {

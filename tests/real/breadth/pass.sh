@@ -1,5 +1,6 @@
 # pass: edits a secret; a key agent that one command leaves behind serves the others
 needs='pass gpg gpgconf'
+slow=yes
 size=20
 setup()
 {

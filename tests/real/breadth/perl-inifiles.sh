@@ -1,5 +1,6 @@
 # Perl's Config::IniFiles: rewrites the file beside and renames it into place
 needs='perl'
+slow=yes
 right='process'
 size=200
 available()

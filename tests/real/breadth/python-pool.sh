@@ -1,5 +1,6 @@
 # Python's multiprocessing: a pool of forked processes, each raises a counter of its own
 needs='/usr/bin/python3'
+slow=yes
 prepare()
 {
     script store.py <<'PYTHON'

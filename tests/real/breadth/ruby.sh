@@ -1,5 +1,6 @@
 # Ruby: a marshalled hash, read whole and written whole
 needs='ruby'
+slow=yes
 right='process'
 refused='session'
 prepare()

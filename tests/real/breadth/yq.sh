@@ -1,5 +1,6 @@
 # yq: changes a YAML file in place, by way of jq
 needs='yq'
+slow=yes
 size=100
 setup()
 {
