@@ -1,0 +1,207 @@
+/* Updates that would be lost: what is remembered of files that were read, and when it counts. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "shim/lost_update.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct lock lock = {.registry_opened = true, .registry = {.descriptor = -1}};
+static struct table table = {.lock = &lock};
+static uint64_t next_key = 1001;
+
+/* A state of a file, long unchanged, so that times alone tell. */
+static struct stat status_of(uint64_t inode, off_t size, time_t time)
+{
+    struct stat status = {.st_dev = 1, .st_ino = inode, .st_size = size};
+    status.st_mtim.tv_sec = status.st_ctim.tv_sec = time;
+    return status;
+}
+
+/* The lock is taken again, and others have written `changes` times meanwhile. */
+static void next_session(uint64_t changes)
+{
+    lock.acquisition += 1 + changes;
+    lock.generation += changes;
+}
+
+static uint64_t read_and_remember(const struct stat *status)
+{
+    uint64_t key = next_key += 2;
+    lost_update_read(&table, key);
+    lost_update_remember(&table, key, status);
+    return key;
+}
+
+static void test_nothing_is_known(void **state)
+{
+    struct stat status = status_of(1, 2, 3);
+    (void)state;
+    assert_false(lost_update_known(7));
+    assert_false(lost_update_concerns(&table, 7));
+    assert_false(lost_update_threatens(&table, 7, &status));
+    lost_update_removed(&table, 7);
+    assert_false(lost_update_known(7));
+}
+
+static void test_no_key(void **state)
+{
+    struct stat status = status_of(1, 2, 3);
+    (void)state;
+    (void)read_and_remember(&status);
+    lost_update_read(&table, 0);
+    lost_update_removed(&table, 0);
+    lost_update_remember(&table, 0, &status);
+    assert_false(lost_update_known(0));
+    assert_false(lost_update_concerns(&table, 0));
+}
+
+static void test_unchanged(void **state)
+{
+    struct stat status = status_of(1, 2, 3);
+    (void)state;
+    uint64_t key = read_and_remember(&status);
+    assert_true(lost_update_known(key));
+    assert_false(lost_update_concerns(&table, key)); /* read in this session */
+    next_session(0);
+    assert_true(lost_update_concerns(&table, key));
+    assert_false(lost_update_threatens(&table, key, &status));
+    next_session(5); /* others have changed other files */
+    assert_false(lost_update_threatens(&table, key, &status));
+}
+
+static void test_changed(void **state)
+{
+    struct stat status = status_of(1, 2, 3);
+    (void)state;
+    uint64_t key = read_and_remember(&status);
+    next_session(1);
+    const struct stat changes[] = {status_of(9, 2, 3), status_of(1, 9, 3), status_of(1, 2, 9)};
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++)
+        assert_true(lost_update_threatens(&table, key, &changes[i]));
+    assert_true(lost_update_threatens(&table, key, NULL));
+    lost_update_read(&table, key); /* it is read again: then it may be replaced */
+    assert_false(lost_update_concerns(&table, key));
+}
+
+/* Changed in the same tick of the clock as it was looked at: only the generation can tell. */
+static void test_within_a_tick(void **state)
+{
+    struct stat status = status_of(1, 2, 3);
+    (void)state;
+    (void)clock_gettime(CLOCK_REALTIME, &status.st_ctim);
+    status.st_mtim = status.st_ctim;
+    uint64_t key = read_and_remember(&status);
+    next_session(0);
+    assert_false(lost_update_threatens(&table, key, &status));
+    lock.generation++;
+    lock.own_changes++;
+    assert_false(lost_update_threatens(&table, key, &status));
+    next_session(1);
+    assert_true(lost_update_threatens(&table, key, &status));
+}
+
+static void test_absent(void **state)
+{
+    struct stat status = status_of(1, 2, 3);
+    (void)state;
+    uint64_t key = next_key += 2;
+    lost_update_missed(&table, key);
+    next_session(0);
+    assert_false(lost_update_threatens(&table, key, NULL));
+    assert_true(lost_update_threatens(&table, key, &status)); /* somebody else has made it */
+    key = read_and_remember(&status);
+    lost_update_removed(&table, key);
+    next_session(0);
+    assert_false(lost_update_threatens(&table, key, NULL));
+    assert_true(lost_update_threatens(&table, key, &status));
+}
+
+static void test_written_unread(void **state)
+{
+    struct stat status = status_of(1, 2, 3), other = status_of(1, 5, 6);
+    (void)state;
+    uint64_t key = read_and_remember(&status);
+    next_session(0);
+    lost_update_written(&table, key, &status); /* it is as we left it */
+    assert_false(lost_update_concerns(&table, key));
+    lost_update_remember(&table, key, &other);
+    next_session(0);
+    assert_false(lost_update_threatens(&table, key, &other));
+    next_session(1);
+    lost_update_written(&table, key, &status); /* it is not */
+    assert_true(lost_update_concerns(&table, key));
+    lost_update_remember(&table, key, &status);
+    assert_true(lost_update_threatens(&table, key, &status));
+}
+
+static void test_many(void **state)
+{
+    enum { FILES = 50000 };
+    (void)state;
+    uint64_t first = next_key + 2;
+    for (uint64_t i = 0; i < FILES; i++) {
+        struct stat status = status_of(i, (off_t)i, 3);
+        assert_int_equal(read_and_remember(&status), first + 2 * i);
+    }
+    next_session(1);
+    for (uint64_t i = 0; i < FILES; i++) {
+        struct stat status = status_of(i, (off_t)i, 3), other = status_of(i, (off_t)i + 1, 3);
+        assert_true(lost_update_concerns(&table, first + 2 * i));
+        assert_false(lost_update_threatens(&table, first + 2 * i, &status));
+        assert_true(lost_update_threatens(&table, first + 2 * i, &other));
+    }
+}
+
+static _Atomic bool stop;
+static void *ask(void *key)
+{
+    while (!stop)
+        (void)lost_update_known(*(uint64_t *)key);
+    return NULL;
+}
+
+/* A child that is forked while another thread is inside still remembers. */
+static void test_fork_among_threads(void **state)
+{
+    pthread_t threads[3];
+    struct stat status = status_of(1, 2, 3);
+    (void)state;
+    uint64_t key = read_and_remember(&status);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, ask, &key), 0);
+    int forgetful = 0;
+    for (int i = 0; i < 300; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            lost_update_forked();
+            _exit(lost_update_known(key) ? 0 : 1);
+        }
+        int result;
+        assert_int_equal(waitpid(child, &result, 0), child);
+        forgetful += result != 0;
+    }
+    stop = true;
+    for (int i = 0; i < 3; i++)
+        (void)pthread_join(threads[i], NULL);
+    assert_int_equal(forgetful, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_nothing_is_known),   cmocka_unit_test(test_no_key),
+        cmocka_unit_test(test_unchanged),          cmocka_unit_test(test_changed),
+        cmocka_unit_test(test_within_a_tick),      cmocka_unit_test(test_absent),
+        cmocka_unit_test(test_written_unread),     cmocka_unit_test(test_many),
+        cmocka_unit_test(test_fork_among_threads),
+    };
+    return cmocka_run_group_tests_name("lost_update", tests, NULL, NULL);
+}
