@@ -178,8 +178,8 @@ void lost_update_remember(const struct table *table, uint64_t key, const struct 
         return;
     struct memory *memory = find(key);
     /* Under `call` each change is an acquisition of its own; what we saw last is what counts. */
-    if (memory != NULL && (memory->session == table->lock->acquisition ||
-                           table->settings.scope == SCOPE_CALL))
+    if (memory != NULL &&
+        (memory->session == table->lock->acquisition || table->settings.scope == SCOPE_CALL))
         note_state(memory, table, status);
     leave();
 }

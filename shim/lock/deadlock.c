@@ -7,6 +7,7 @@
 
 #include "shim/lock/command_member.h"
 #include "shim/lock/kernel.h"
+#include "shim/lock/kernel_locks.h"
 #include "shim/lock/own.h"
 #include "shim/lock/process.h"
 #include "shim/lock/relatives.h"
@@ -14,13 +15,6 @@
 #include <string.h>
 
 enum { DEPTH_MAXIMUM = 16, KERNEL_LINES = 256 };
-
-/* A line of /proc/locks that matters here. */
-struct kernel_lock {
-    pid_t process;
-    bool waits;
-    uint64_t inode;
-};
 
 struct search {
     const struct lock *wanted;
@@ -138,60 +132,11 @@ void deadlock_released(struct lock *lock)
         withdraw(lock->registry.map, NULL);
 }
 
-/* --- the kernel's list --- */
-
-static const char *parse_number(const char *at, uint64_t *number)
+static bool keep_line(const struct kernel_lock *lock, void *context)
 {
-    *number = 0;
-    for (; *at >= '0' && *at <= '9'; at++)
-        *number = *number * 10 + (uint64_t)(*at - '0');
-    return at;
-}
-
-/* "1: -> FLOCK  ADVISORY  WRITE 4711 fd:01:42 0 EOF" */
-static void parse_line(struct search *search, char *line)
-{
-    char *save = NULL;
-    char *words[8];
-    int count = 0;
-    for (char *word = strtok_r(line, " ", &save); word != NULL && count < 8;
-         word = strtok_r(NULL, " ", &save))
-        words[count++] = word;
-    bool is_waiter = count > 1 && strcmp(words[1], "->") == 0;
-    int at = is_waiter ? 2 : 1;
-    if (count < at + 5 || strcmp(words[at], "FLOCK") != 0 || search->line_count == KERNEL_LINES)
-        return;
-    const char *colon = strrchr(words[at + 4], ':');
-    uint64_t process;
-    parse_number(words[at + 3], &process);
-    if (colon == NULL || process == 0)
-        return;
-    struct kernel_lock *found = &search->lines[search->line_count++];
-    found->process = (pid_t)process;
-    found->waits = is_waiter;
-    parse_number(colon + 1, &found->inode);
-}
-
-static void read_kernel_list(struct search *search)
-{
-    int descriptor = kernel_openat(AT_FDCWD, "/proc/locks", O_RDONLY | O_CLOEXEC, 0);
-    if (descriptor < 0)
-        return;
-    char text[4096 + 1];
-    size_t length = 0;
-    ssize_t got;
-    while ((got = kernel_read(descriptor, text + length, sizeof text - 1 - length)) > 0) {
-        length += (size_t)got;
-        text[length] = '\0';
-        char *line = text;
-        for (char *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
-            *end = '\0';
-            parse_line(search, line);
-        }
-        length -= (size_t)(line - text);
-        memmove(text, line, length);
-    }
-    (void)kernel_close(descriptor);
+    struct search *search = context;
+    search->lines[search->line_count++] = *lock;
+    return search->line_count < KERNEL_LINES;
 }
 
 /* --- the search --- */
@@ -356,7 +301,7 @@ bool deadlock_found(struct lock *wanted, uint64_t since, bool patient)
         return false;
     struct kernel_lock lines[KERNEL_LINES];
     struct search search = {.wanted = wanted, .since = since, .patient = patient, .lines = lines};
-    read_kernel_list(&search);
+    kernel_locks_each(keep_line, &search);
     search.visited[search.depth++] = wanted->inode;
     if (registry_usable(&wanted->registry) && look_at_blocked(&search, wanted->registry.map))
         return true;

@@ -11,6 +11,7 @@
  */
 #include "shim/lock/deadlock.h"
 #include "shim/lock/kernel.h"
+#include "shim/lock/kernel_locks.h"
 #include "shim/lock/lock.h"
 #include "shim/lock/own.h"
 #include "shim/lock/process.h"
@@ -62,72 +63,25 @@ static bool supervisor_waits_for_us(const struct registry_holder *holder, const 
 }
 
 /* Without a registry the kernel's list of locks names the holder. */
-struct kernel_holder {
-    uint64_t inode;
+struct kernel_search {
+    const struct lock *lock;
     bool waits;
 };
 
-static uint64_t number_after(const char **at, int base)
+static bool look_at_kernel_lock(const struct kernel_lock *found, void *context)
 {
-    uint64_t number = 0;
-    for (;; (*at)++) {
-        char byte = **at;
-        int digit = byte >= '0' && byte <= '9'   ? byte - '0'
-                    : byte >= 'a' && byte <= 'f' ? byte - 'a' + 10
-                                                 : 99;
-        if (digit >= base)
-            return number;
-        number = number * (unsigned)base + (unsigned)digit;
-    }
-}
-
-/* "1: FLOCK  ADVISORY  WRITE 4711 fd:01:42 0 EOF" */
-static void look_at_lock_line(const char *line, struct kernel_holder *wanted)
-{
-    const char *kind = strstr(line, "FLOCK ");
-    if (kind == NULL || strstr(line, "->") != NULL)
-        return;
-    const char *at = strstr(kind, "WRITE ");
-    if (at == NULL)
-        at = strstr(kind, "READ ");
-    if (at == NULL)
-        return;
-    at = strchr(at, ' ');
-    while (*at == ' ')
-        at++;
-    pid_t process = (pid_t)number_after(&at, 10);
-    const char *colon = strrchr(at, ':');
-    if (colon == NULL || process <= 0)
-        return;
-    colon++;
-    if (number_after(&colon, 10) == wanted->inode && process != kernel_getpid() &&
-        relatives_wait_for_us(process))
-        wanted->waits = true;
+    struct kernel_search *search = context;
+    /* The inode alone: btrfs tells another device here than stat does. */
+    search->waits = !found->waits && found->inode == search->lock->inode &&
+                    found->process != kernel_getpid() && relatives_wait_for_us(found->process);
+    return !search->waits;
 }
 
 static bool kernel_holder_waits_for_us(const struct lock *lock)
 {
-    struct kernel_holder wanted = {lock->inode, false};
-    int descriptor = kernel_openat(AT_FDCWD, "/proc/locks", O_RDONLY | O_CLOEXEC, 0);
-    if (descriptor < 0)
-        return false;
-    char text[4096 + 1];
-    size_t length = 0;
-    ssize_t got;
-    while (!wanted.waits &&
-           (got = kernel_read(descriptor, text + length, sizeof text - 1 - length)) > 0) {
-        length += (size_t)got;
-        text[length] = '\0';
-        char *line = text;
-        for (char *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
-            *end = '\0';
-            look_at_lock_line(line, &wanted);
-        }
-        length -= (size_t)(line - text);
-        memmove(text, line, length);
-    }
-    (void)kernel_close(descriptor);
-    return wanted.waits;
+    struct kernel_search search = {lock, false};
+    kernel_locks_each(look_at_kernel_lock, &search);
+    return search.waits;
 }
 
 static bool level_holder_waits_for_us(struct lock *lock, int level)
