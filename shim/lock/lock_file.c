@@ -100,21 +100,22 @@ static uint64_t coarse_now(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* Has nothing happened to the lock file since the path was last compared, a moment ago? */
+/*
+ * Has nothing happened to the lock file since the path was last compared, a moment ago? The link
+ * count of what is open shows an unlinked or overwritten file: without that look an unlinked one
+ * would let two in, one with the old and one with a new file. One that was renamed shows by the
+ * registry, where whoever locks another inode under this path writes its number.
+ */
 static bool checked_a_moment_ago(const struct lock *lock)
 {
-    /*
-     * Whoever locks another inode under this path writes its number into the registry; without one
-     * the link count of what is open shows an unlinked or overwritten file.
-     */
+    struct stat status;
     if (lock->path_checked == 0 || coarse_now() - lock->path_checked >= PATH_CHECK_INTERVAL)
         return false;
-    if (lock->registry.map != NULL)
-        return atomic_load_explicit(&lock->registry.map->lock_inode, memory_order_relaxed) ==
-               lock->inode;
-    struct stat status;
-    return kernel_fstat(atomic_load(&lock->descriptor), &status) == 0 && status.st_nlink != 0 &&
-           status.st_ino == lock->inode;
+    if (kernel_fstat(atomic_load(&lock->descriptor), &status) != 0 || status.st_nlink == 0 ||
+        status.st_ino != lock->inode)
+        return false;
+    return lock->registry.map == NULL || atomic_load_explicit(&lock->registry.map->lock_inode,
+                                                              memory_order_relaxed) == lock->inode;
 }
 
 /*
