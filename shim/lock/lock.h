@@ -59,9 +59,10 @@ struct lock {
     _Atomic bool changed;       /* the mark is set */
     int open_error;             /* why the lock file could not be opened: a positive errno, or 0 */
     bool registry_opened;
-    _Atomic bool reserve;     /* lock_reserve() was called in this session */
-    uint64_t registry_mended; /* when that was last tried */
-    uintptr_t taker;          /* the thread that took it */
+    _Atomic int waiting_threads; /* of this process */
+    _Atomic bool reserve;        /* lock_reserve() was called in this session */
+    uint64_t registry_mended;    /* when that was last tried */
+    uintptr_t taker;             /* the thread that took it */
     uint64_t acquired_at;
     uint64_t acquisition;
     uint64_t generation;  /* as it was when the lock was taken */

@@ -127,6 +127,10 @@ void publish_entered(struct lock *lock, bool changes)
     lock->acquisition = atomic_fetch_add(&map->acquisition, 1) + 1;
     lock->generation = atomic_load(&map->generation);
     registry_count(&lock->registry, COUNT_ACQUISITIONS);
+    if ((lock->entry != NULL || atomic_load(&lock->waiting_threads) > 0) &&
+        atomic_load(&map->waiting) > 0)
+        registry_wake_companions(&lock->registry, lock_self.process,
+                                 command_supervisor(lock->entry));
     struct registry_holder self = describe_self(lock, lock_self.process);
     if (lock->entry != NULL)
         command_note_locked(lock->entry);

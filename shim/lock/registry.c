@@ -276,7 +276,7 @@ struct registry_holder *registry_claim_holder(struct registry *registry,
 }
 
 int registry_wait_begin(struct registry *registry, pid_t process, uint64_t start_time,
-                        enum registry_mode mode, uint64_t since)
+                        enum registry_mode mode, uint64_t since, pid_t supervisor)
 {
     struct registry_layout *map = registry->map;
     uint64_t ticket = atomic_fetch_add(&map->ticket, 1) + 1;
@@ -289,6 +289,7 @@ int registry_wait_begin(struct registry *registry, pid_t process, uint64_t start
         slot->mode = mode;
         slot->start_time = start_time;
         slot->since = since;
+        slot->supervisor = supervisor;
         slot->pid_namespace = registry->pid_namespace;
         atomic_store(&slot->ticket, ticket);
         atomic_fetch_add(&map->waiting, 1);
@@ -372,5 +373,18 @@ void registry_wake(struct registry *registry)
     for (int i = 0; i < first.count; i++) {
         atomic_fetch_add(&first.slots[i]->wake, 1);
         (void)kernel_futex_wake(&first.slots[i]->wake, 1);
+    }
+}
+
+void registry_wake_companions(struct registry *registry, pid_t process, pid_t supervisor)
+{
+    for (int i = 0; i < REGISTRY_WAITERS; i++) {
+        struct registry_waiter *slot = &registry->map->waiters[i];
+        pid_t waiter = atomic_load_explicit(&slot->process, memory_order_relaxed);
+        if (waiter == 0 ||
+            (waiter != process && (supervisor == 0 || slot->supervisor != supervisor)))
+            continue;
+        atomic_fetch_add(&slot->wake, 1);
+        (void)kernel_futex_wake(&slot->wake, 1);
     }
 }

@@ -63,7 +63,7 @@ struct registry_waiter {
     uint64_t since;
     uint64_t pid_namespace;
     _Atomic uint32_t wake; /* futex: look again */
-    uint32_t reserved_too;
+    int32_t supervisor;    /* of the command that it belongs to, or 0 */
     uint64_t reserved[2];
 };
 
@@ -191,7 +191,7 @@ struct registry_holder *registry_claim_holder(struct registry *registry,
 
 /* Queues up: returns the slot's index, or -1 when there is none (then the ticket counts alone). */
 int registry_wait_begin(struct registry *registry, pid_t process, uint64_t start_time,
-                        enum registry_mode mode, uint64_t since);
+                        enum registry_mode mode, uint64_t since, pid_t supervisor);
 void registry_wait_end(struct registry *registry, int slot, pid_t process);
 
 /* How many living waiters came before this one (the dead ones are cleared on the way). */
@@ -200,6 +200,12 @@ int registry_wait_rank(struct registry *registry, int slot);
 /* The lock is free, or those in front have moved: wakes the REGISTRY_WOKEN who came first. */
 #define REGISTRY_WOKEN 3
 void registry_wake(struct registry *registry);
+
+/*
+ * The owner that we belong to has the lock now: wakes those who wait for it on behalf of the same
+ * one, other threads of this process and other members of its command.
+ */
+void registry_wake_companions(struct registry *registry, pid_t process, pid_t supervisor);
 
 uint64_t registry_now(void); /* CLOCK_MONOTONIC, nanoseconds */
 

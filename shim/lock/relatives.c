@@ -9,12 +9,17 @@
 
 #include "shim/lock/kernel.h"
 #include "shim/lock/process.h"
+#include "shim/lock/registry.h"
 #include "shim/lock/socket_peer.h"
 
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/uio.h>
+
+#define SCAN_DELAY 20000000u /* ns */
+#define SCAN_INTERVAL 250000000u
+#define SCAN_FORGOTTEN 5000000000u /* the last wait was another one */
 
 enum { CHAIN_MAXIMUM = 32, DESCRIPTORS_MAXIMUM = 64, VISITED_MAXIMUM = 64 };
 
@@ -26,6 +31,7 @@ struct blocked {
 };
 
 struct end {
+    bool terminal; /* the controlling side of a pseudo-terminal: the inode is its number */
     bool socket;
     bool reads; /* the blocked process waits to read: the other end writes */
     bool writes;
@@ -39,6 +45,7 @@ struct chain {
 };
 
 struct visited {
+    bool thorough; /* the descriptors of all processes may be looked at */
     int count;
     pid_t processes[VISITED_MAXIMUM];
 };
@@ -284,6 +291,30 @@ static int access_mode(pid_t process, long descriptor)
     return flags & O_ACCMODE;
 }
 
+/* script(1) waits for its child so: at the controlling side of the terminal that it made for it. */
+static bool is_terminal(pid_t process, int descriptor, struct end *end)
+{
+    char path[64], text[1024];
+    ssize_t length = kernel_readlinkat(AT_FDCWD, process_path(path, process, "fd", descriptor),
+                                       text, sizeof text - 1);
+    if (length <= 0)
+        return false;
+    text[length] = '\0';
+    if (strcmp(text, "/dev/ptmx") != 0 && strcmp(text, "/dev/pts/ptmx") != 0)
+        return false;
+    if (process_read_file(process_path(path, process, "fdinfo", descriptor), text, sizeof text) <=
+        0)
+        return false;
+    const char *at = strstr(text, "tty-index:");
+    if (at == NULL)
+        return false;
+    for (at += 10; *at == ' ' || *at == '\t'; at++) {
+    }
+    (void)parse_argument(at, &end->inode);
+    end->terminal = true;
+    return true;
+}
+
 static bool find_end(pid_t process, int descriptor, struct end *end)
 {
     memset(end, 0, sizeof *end);
@@ -293,6 +324,8 @@ static bool find_end(pid_t process, int descriptor, struct end *end)
         end->writes = mode != O_RDONLY;
         return true;
     }
+    if (is_terminal(process, descriptor, end))
+        return true;
     uint64_t inode;
     if (!descriptor_target(process, descriptor, "socket:[", &inode))
         return false;
@@ -311,11 +344,13 @@ static bool look_for_end(long descriptor, void *context)
 {
     struct end_search *search = context;
     uint64_t inode;
-    const char *prefix = search->end->socket ? "socket:[" : "pipe:[";
+    const char *prefix = search->end->terminal ? "/dev/pts/"
+                         : search->end->socket ? "socket:["
+                                               : "pipe:[";
     if (!descriptor_target(search->process, descriptor, prefix, &inode) ||
         inode != search->end->inode)
         return true;
-    if (!search->end->socket) {
+    if (!search->end->socket && !search->end->terminal) {
         int mode = access_mode(search->process, descriptor);
         if (!((search->end->reads && mode != O_RDONLY) ||
               (search->end->writes && mode != O_WRONLY)))
@@ -419,6 +454,8 @@ static bool waits(const struct chain *chain, struct visited *visited, pid_t proc
         return false;
     if (touches_chain(chain, process, &blocked))
         return true;
+    if (!visited->thorough)
+        return false;
     for (int i = 0; i < blocked.count; i++) {
         struct end end;
         if (!find_end(process, blocked.descriptors[i], &end))
@@ -431,10 +468,25 @@ static bool waits(const struct chain *chain, struct visited *visited, pid_t proc
     return false;
 }
 
+/*
+ * All processes' descriptors are looked at only by those who have waited for a while, and a few
+ * times a second at most: most who wait are through before that.
+ */
+static bool may_be_thorough(void)
+{
+    static _Atomic uint64_t allowed;
+    uint64_t now = registry_now(), at = atomic_load(&allowed);
+    if (at == 0 || now > at + SCAN_FORGOTTEN) {
+        atomic_store(&allowed, now + SCAN_DELAY);
+        return false;
+    }
+    return now >= at && atomic_compare_exchange_strong(&allowed, &at, now + SCAN_INTERVAL);
+}
+
 bool relatives_wait_for(pid_t holder, pid_t process)
 {
     struct chain chain;
-    struct visited visited = {.count = 0};
+    struct visited visited = {.thorough = may_be_thorough()};
     build_chain(&chain, process);
     return holder != process && waits(&chain, &visited, holder, 0);
 }

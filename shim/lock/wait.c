@@ -9,6 +9,7 @@
  * front every 20 ms, the next ones five times a second (in front
  * of them all may be stopped), the others once.
  */
+#include "shim/lock/command_member.h"
 #include "shim/lock/deadlock.h"
 #include "shim/lock/kernel.h"
 #include "shim/lock/kernel_locks.h"
@@ -292,12 +293,14 @@ int lock_wait(struct lock *lock, int64_t timeout)
     pid_t self = kernel_getpid();
     if (registry_usable(&lock->registry)) {
         registry_count(&lock->registry, COUNT_CONTENDED);
-        wait.slot =
-            registry_wait_begin(&lock->registry, self, lock_self_start_time(),
-                                lock->shared ? REGISTRY_SHARED : REGISTRY_EXCLUSIVE, wait.began);
+        wait.slot = registry_wait_begin(&lock->registry, self, lock_self_start_time(),
+                                        lock->shared ? REGISTRY_SHARED : REGISTRY_EXCLUSIVE,
+                                        wait.began, command_supervisor(lock->entry));
     }
     deadlock_publish(lock, wait.began);
+    atomic_fetch_add(&lock->waiting_threads, 1);
     int result = wait_in_queue(&wait);
+    atomic_fetch_sub(&lock->waiting_threads, 1);
     deadlock_withdraw(lock);
     if (registry_usable(&lock->registry)) {
         registry_wait_end(&lock->registry, wait.slot, self);
