@@ -483,12 +483,32 @@ static bool may_be_thorough(void)
     return now >= at && atomic_compare_exchange_strong(&allowed, &at, now + SCAN_INTERVAL);
 }
 
+static bool is_ancestor(pid_t ancestor, pid_t process)
+{
+    struct process_status status;
+    for (int i = 0; i < CHAIN_MAXIMUM && process > 1; i++) {
+        if (!process_status_read(process, &status))
+            return false;
+        process = status.parent;
+        if (process == ancestor)
+            return true;
+    }
+    return false;
+}
+
+/* The cheap questions first: most holders are busy, or wait for children that we are none of. */
 bool relatives_wait_for(pid_t holder, pid_t process)
 {
+    struct blocked blocked = {.count = 0};
+    if (holder == process)
+        return false;
+    find_blocked(holder, &blocked);
+    if (blocked.count == 0 && !(blocked.on_child && is_ancestor(holder, process)))
+        return false;
     struct chain chain;
     struct visited visited = {.thorough = may_be_thorough()};
     build_chain(&chain, process);
-    return holder != process && waits(&chain, &visited, holder, 0);
+    return waits(&chain, &visited, holder, 0);
 }
 
 bool relatives_wait_for_us(pid_t holder)
