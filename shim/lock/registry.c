@@ -275,15 +275,30 @@ struct registry_holder *registry_claim_holder(struct registry *registry,
     return NULL;
 }
 
+static void clear_waiter(struct registry_layout *map, struct registry_waiter *slot, int32_t owner)
+{
+    atomic_store(&slot->ticket, 0);
+    if (atomic_compare_exchange_strong(&slot->process, &owner, 0)) {
+        uint32_t waiting = atomic_load(&map->waiting);
+        while (waiting > 0 && !atomic_compare_exchange_weak(&map->waiting, &waiting, waiting - 1)) {
+        }
+    }
+}
+
 int registry_wait_begin(struct registry *registry, pid_t process, uint64_t start_time,
                         enum registry_mode mode, uint64_t since, pid_t supervisor)
 {
     struct registry_layout *map = registry->map;
     uint64_t ticket = atomic_fetch_add(&map->ticket, 1) + 1;
-    for (int tried = 0; tried < REGISTRY_WAITERS; tried++) {
+    /* The second time round the places of those who died waiting are taken. */
+    for (int tried = 0; tried < 2 * REGISTRY_WAITERS; tried++) {
         int index = (int)((ticket + (uint64_t)tried) % REGISTRY_WAITERS);
         struct registry_waiter *slot = &map->waiters[index];
-        int32_t owner = 0;
+        int32_t owner = atomic_load(&slot->process);
+        if (owner != 0 && tried >= REGISTRY_WAITERS &&
+            is_gone(registry, owner, slot->start_time, slot->pid_namespace))
+            clear_waiter(map, slot, owner);
+        owner = 0;
         if (!atomic_compare_exchange_strong(&slot->process, &owner, process))
             continue;
         slot->mode = mode;
@@ -297,16 +312,6 @@ int registry_wait_begin(struct registry *registry, pid_t process, uint64_t start
     }
     registry_count(registry, COUNT_OVERFLOWN);
     return -1;
-}
-
-static void clear_waiter(struct registry_layout *map, struct registry_waiter *slot, int32_t owner)
-{
-    atomic_store(&slot->ticket, 0);
-    if (atomic_compare_exchange_strong(&slot->process, &owner, 0)) {
-        uint32_t waiting = atomic_load(&map->waiting);
-        while (waiting > 0 && !atomic_compare_exchange_weak(&map->waiting, &waiting, waiting - 1)) {
-        }
-    }
 }
 
 void registry_wait_end(struct registry *registry, int slot, pid_t process)
