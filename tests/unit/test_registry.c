@@ -256,9 +256,9 @@ static void test_the_queue(void **state)
     (void)state;
     struct registry registry = opened();
     pid_t dead = dead_process(&start);
-    (void)registry_wait_begin(&registry, dead, start, REGISTRY_EXCLUSIVE, 1);
-    int first = registry_wait_begin(&registry, getpid(), own, REGISTRY_EXCLUSIVE, 2);
-    int second = registry_wait_begin(&registry, getpid(), own, REGISTRY_SHARED, 3);
+    (void)registry_wait_begin(&registry, dead, start, REGISTRY_EXCLUSIVE, 1, 0);
+    int first = registry_wait_begin(&registry, getpid(), own, REGISTRY_EXCLUSIVE, 2, 0);
+    int second = registry_wait_begin(&registry, getpid(), own, REGISTRY_SHARED, 3, 0);
     assert_int_equal(registry_wait_rank(&registry, first), 0);
     assert_int_equal(registry_wait_rank(&registry, second), 1);
     assert_int_equal(registry_wait_rank(&registry, -1), 0);
@@ -270,8 +270,24 @@ static void test_the_queue(void **state)
     registry_wait_end(&registry, -1, getpid());
     assert_int_equal(registry.map->waiting, 0);
     for (int i = 0; i < REGISTRY_WAITERS; i++)
-        assert_true(registry_wait_begin(&registry, getpid(), own, REGISTRY_EXCLUSIVE, 4) >= 0);
-    assert_int_equal(registry_wait_begin(&registry, getpid(), own, REGISTRY_EXCLUSIVE, 5), -1);
+        assert_true(registry_wait_begin(&registry, getpid(), own, REGISTRY_EXCLUSIVE, 4, 0) >= 0);
+    assert_int_equal(registry_wait_begin(&registry, getpid(), own, REGISTRY_EXCLUSIVE, 5, 0), -1);
+    registry_close(&registry);
+}
+
+/* A thousand waiters were killed: their places are taken again. */
+static void test_queue_of_the_dead(void **state)
+{
+    uint64_t start, own = process_start_time(getpid());
+    (void)state;
+    struct registry registry = opened();
+    pid_t dead = dead_process(&start);
+    for (int i = 0; i < REGISTRY_WAITERS; i++)
+        assert_true(registry_wait_begin(&registry, dead, start, REGISTRY_EXCLUSIVE, 1, 0) >= 0);
+    for (int i = 0; i < REGISTRY_WAITERS; i++)
+        assert_true(registry_wait_begin(&registry, getpid(), own, REGISTRY_EXCLUSIVE, 2, 0) >= 0);
+    assert_int_equal(registry.map->counters[COUNT_OVERFLOWN], 0);
+    assert_int_equal(registry.map->waiting, REGISTRY_WAITERS);
     registry_close(&registry);
 }
 
@@ -304,7 +320,7 @@ static void test_hostile_content(void **state)
         }
         struct registry_holder self = {.process = getpid(), .pid_namespace = 1};
         (void)registry_claim_holder(&registry, &self);
-        int slot = registry_wait_begin(&registry, getpid(), 1, REGISTRY_EXCLUSIVE, 1);
+        int slot = registry_wait_begin(&registry, getpid(), 1, REGISTRY_EXCLUSIVE, 1, 0);
         (void)registry_wait_rank(&registry, slot);
         registry_wait_end(&registry, slot, getpid());
         registry_count(&registry, COUNT_CRASHES);
@@ -318,9 +334,16 @@ static void test_hostile_content(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_is_made_once),      TEST(test_existing_only), TEST(test_is_cut_off_while_open),
-        TEST(test_is_something_else), TEST(test_is_no_file),    TEST(test_may_not_be_written),
-        TEST(test_slots_of_the_dead), TEST(test_the_queue),     TEST(test_events),
+        TEST(test_is_made_once),
+        TEST(test_existing_only),
+        TEST(test_is_cut_off_while_open),
+        TEST(test_is_something_else),
+        TEST(test_is_no_file),
+        TEST(test_may_not_be_written),
+        TEST(test_slots_of_the_dead),
+        TEST(test_the_queue),
+        TEST(test_queue_of_the_dead),
+        TEST(test_events),
         TEST(test_hostile_content),
     };
     return cmocka_run_group_tests_name("registry", tests, NULL, NULL);
