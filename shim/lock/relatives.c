@@ -18,6 +18,7 @@
 #include <sys/uio.h>
 
 #define SCAN_DELAY 20000000u /* ns */
+#define SCAN_MOMENT 30000000u
 #define SCAN_INTERVAL 250000000u
 #define SCAN_FORGOTTEN 5000000000u /* the last wait was another one */
 
@@ -45,7 +46,6 @@ struct chain {
 };
 
 struct visited {
-    bool thorough; /* the descriptors of all processes may be looked at */
     int count;
     pid_t processes[VISITED_MAXIMUM];
 };
@@ -454,7 +454,7 @@ static bool waits(const struct chain *chain, struct visited *visited, pid_t proc
         return false;
     if (touches_chain(chain, process, &blocked))
         return true;
-    if (!visited->thorough)
+    if (!may_be_thorough())
         return false;
     for (int i = 0; i < blocked.count; i++) {
         struct end end;
@@ -480,7 +480,12 @@ static bool may_be_thorough(void)
         atomic_store(&allowed, now + SCAN_DELAY);
         return false;
     }
-    return now >= at && atomic_compare_exchange_strong(&allowed, &at, now + SCAN_INTERVAL);
+    if (now < at)
+        return false;
+    /* Allowed for a moment: a look asks about several holders. */
+    if (now > at + SCAN_MOMENT)
+        atomic_store(&allowed, now + SCAN_INTERVAL);
+    return true;
 }
 
 static bool is_ancestor(pid_t ancestor, pid_t process)
@@ -506,7 +511,7 @@ bool relatives_wait_for(pid_t holder, pid_t process)
     if (blocked.count == 0 && !(blocked.on_child && is_ancestor(holder, process)))
         return false;
     struct chain chain;
-    struct visited visited = {.thorough = may_be_thorough()};
+    struct visited visited = {.count = 0};
     build_chain(&chain, process);
     return waits(&chain, &visited, holder, 0);
 }

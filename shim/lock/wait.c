@@ -204,6 +204,9 @@ static void sleep_a_while(struct wait *wait, uint32_t word)
             tick = MILLISECOND;
         }
     }
+    int64_t look = (int64_t)(wait->next_look - registry_now());
+    if (look > 0 && look < tick)
+        tick = look;
     if (wait->timeout >= 0) {
         int64_t left = wait->timeout - (int64_t)(registry_now() - wait->began);
         if (left <= 0)
