@@ -442,6 +442,26 @@ static bool note_visit(struct visited *visited, pid_t process)
     return true;
 }
 
+/*
+ * All processes' descriptors are looked at only by those who have waited for a while, and a few
+ * times a second at most: most who wait are through before that.
+ */
+static bool may_be_thorough(void)
+{
+    static _Atomic uint64_t allowed;
+    uint64_t now = registry_now(), at = atomic_load(&allowed);
+    if (at == 0 || now > at + SCAN_FORGOTTEN) {
+        atomic_store(&allowed, now + SCAN_DELAY);
+        return false;
+    }
+    if (now < at)
+        return false;
+    /* Allowed for a moment: a look asks about several holders. */
+    if (now > at + SCAN_MOMENT)
+        atomic_store(&allowed, now + SCAN_INTERVAL);
+    return true;
+}
+
 static bool waits(const struct chain *chain, struct visited *visited, pid_t process, int depth)
 {
     if (in_chain(chain, process))
@@ -466,26 +486,6 @@ static bool waits(const struct chain *chain, struct visited *visited, pid_t proc
             return true;
     }
     return false;
-}
-
-/*
- * All processes' descriptors are looked at only by those who have waited for a while, and a few
- * times a second at most: most who wait are through before that.
- */
-static bool may_be_thorough(void)
-{
-    static _Atomic uint64_t allowed;
-    uint64_t now = registry_now(), at = atomic_load(&allowed);
-    if (at == 0 || now > at + SCAN_FORGOTTEN) {
-        atomic_store(&allowed, now + SCAN_DELAY);
-        return false;
-    }
-    if (now < at)
-        return false;
-    /* Allowed for a moment: a look asks about several holders. */
-    if (now > at + SCAN_MOMENT)
-        atomic_store(&allowed, now + SCAN_INTERVAL);
-    return true;
 }
 
 static bool is_ancestor(pid_t ancestor, pid_t process)
