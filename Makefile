@@ -4,6 +4,7 @@
 #   make deps       install the Debian packages that building and testing need (root or sudo)
 #   make check      all tests          make demo    what it is for, in under a minute
 #   make bench      what it costs      make lint    formatting and static analysis
+#   make check-breadth   seventy real programs more
 #   make install    DESTDIR= PREFIX=   make clean
 #
 # Each folder adds its own rules in its build.mk; a second build lives beside the first:
@@ -42,11 +43,16 @@ all:
 
 include shim/build.mk lockctl/build.mk store/build.mk tests/build.mk
 
+# Each check says what it did; all of them run, whichever fails.
 .PHONY: deps check demo bench bench-quick install lint clean
 deps:
 	sh tests/install-deps.sh $(DEPS_BUILD) $(DEPS_TEST) $(DEPS_LINT)
 
-check: $(CHECKS)
+check: all
+	@failed=; for check in $(sort $(CHECKS)); do echo "== $$check"; \
+		$(MAKE) --no-print-directory $$check || failed="$$failed $$check"; done; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
+	@echo "all checks passed"
 
 install: $(INSTALLS)
 

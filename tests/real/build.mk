@@ -1,16 +1,16 @@
 # Tests on real, unmodified programs, and the demonstration.
 #
-#   make check-real         all of them      ROUNDS=2 make check-real    in a hurry
-#   make check-real REAL='recins zip'        some of them
-REAL ?=
+#   make check-real         the required ones    ROUNDS=2 make check-real    in a hurry
+#   make check-breadth      seventy more, of which each needs a Debian package of its own
+#   make check-real REAL='recins zip'            some of them
+REAL ?= required
 REAL_C := tests/real/src/threads.c tests/real/src/counter.c
 REAL_BUILT := $(BUILD)/real/threads $(BUILD)/real/counter-static $(BUILD)/real/counter-go \
 	$(BUILD)/real/counter-cgo $(BUILD)/npm/installed
 
 DEPS_TEST += recutils python3 python3-tinydb perl nodejs npm openssl zip unzip binutils jq \
 	moreutils findutils sed golang-go util-linux bsdutils procps
-# breadth
-DEPS_TEST += abook apache2-utils arj aspell aspell-en augeas-tools bash-static bibtool bsd-mailx \
+DEPS_BREADTH := abook apache2-utils arj aspell aspell-en augeas-tools bash-static bibtool bsd-mailx \
 	calcurse cpio crudini db5.3-util devtodo e2fsprogs ed flac gawk gdbmtool gettext git \
 	gnupg guile-3.0 libconfig-inifiles-perl libxml2-utils lmdb-utils lua5.4 miller \
 	mtools musl-tools newlisp nmh nvi openssh-client p7zip-full pass patch php-cli rcs \
@@ -23,9 +23,13 @@ LINT_C += $(REAL_C)
 LINT_SH += tests/real/run.sh tests/real/demo.sh tests/demo.sh tests/check.sh \
 	$(wildcard tests/real/required/*.sh tests/real/breadth/*.sh)
 
-.PHONY: check-real demo
+.PHONY: check-real check-breadth demo
 check-real: all $(REAL_BUILT)
 	BUILD=$(BUILD) bash tests/real/run.sh $(REAL)
+
+check-breadth: all $(REAL_BUILT)
+	sh tests/install-deps.sh $(DEPS_BREADTH)
+	BUILD=$(BUILD) bash tests/real/run.sh breadth
 
 demo: all
 	BUILD=$(BUILD) bash tests/real/demo.sh
