@@ -120,6 +120,8 @@ static bool look_at_inherited(long number, void *context)
     int descriptor = (int)number;
     if (own_is(descriptor))
         return true;
+    if ((unsigned)descriptor < DESCRIPTORS_LIMIT)
+        descriptor_hides_nofollow[descriptor] = 1; /* perhaps opened by a guarded parent */
     char path[RESOLVE_SIZE];
     struct stat status;
     if (kernel_fstat(descriptor, &status) != 0 ||
