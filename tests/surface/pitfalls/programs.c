@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,13 @@ PITFALL(deepbind_plugin, "session", "0")
     CHECK(truncate_by(at("T/file")) == EAGAIN, "a plugin with RTLD_DEEPBIND goes past the shim");
     CHECK(size_of(at("T/file")) == 8, "the file is truncated");
 }
+
+/* What the kernel adds to every open of a 64-bit program. */
+#if defined(__x86_64__)
+#define LARGE_FILE 0100000
+#else
+#define LARGE_FILE 0400000
+#endif
 
 /* Runs a script, with one more library preloaded before or behind the shim. */
 static int run_with(const char *format, const char *library, const char *script)
@@ -139,4 +147,18 @@ PITFALL(python_sends_descriptors, "session", "5")
         skip("no python3");
     CHECK(status == 0, "python3 ends with %d", status);
     CHECK(size_of(at("T/file")) == 12, "the write through the descriptor is lost");
+}
+
+/* The O_NOFOLLOW that the shim opens with does not show in the programs that inherit. */
+PITFALL(inherited_flags, "session", "5")
+{
+    int file = open_file(O_RDONLY);
+    CHECK(fcntl(file, F_GETFL) == (O_RDONLY | LARGE_FILE), "the opener sees flags %o",
+          (unsigned)fcntl(file, F_GETFL));
+    CHECK(dup2(file, 9) == 9, "dup2: %s", strerror(errno));
+    int status = python("import fcntl, os, sys\n"
+                        "sys.exit(3 if fcntl.fcntl(9, fcntl.F_GETFL) & os.O_NOFOLLOW else 0)\n");
+    if (status == 126)
+        skip("no python3");
+    CHECK(status == 0, "an inherited descriptor shows O_NOFOLLOW (%d)", status);
 }
