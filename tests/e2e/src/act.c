@@ -380,7 +380,7 @@ static void do_sessions(char **word)
     }
 }
 
-/* add COUNT FILE: adds 1 to the number in FILE, by reading and rewriting it, that often. */
+/* add COUNT FILE: adds 1 to the number in FILE, that often; plod: slowly. */
 static void do_add(char **word)
 {
     for (long i = atol(word[1]); i > 0; i--) {
@@ -391,6 +391,8 @@ static void do_add(char **word)
             return;
         check(read(descriptor, text, sizeof text - 1));
         int length = snprintf(text, sizeof text, "%ld\n", atol(text) + 1);
+        if (strcmp(word[0], "plod") == 0)
+            pause_for(0.001);
         check(pwrite(descriptor, text, (size_t)length, 0));
         close(descriptor);
     }
@@ -451,6 +453,7 @@ static const struct {
     {"raise", 2, do_raise, "SIGNAL"},
     {"sessions", 3, do_sessions, "COUNT FILE"},
     {"add", 3, do_add, "COUNT FILE"},
+    {"plod", 3, do_add, "COUNT FILE"},
     {"pid", 1, do_pid, ""},
 };
 enum { STEPS = sizeof steps / sizeof steps[0] };
