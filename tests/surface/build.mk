@@ -56,5 +56,6 @@ check-surface: check-surface-pitfalls
 check-surface-pitfalls: $(SURFACE_DIR)/pitfalls/pitfalls $(PITFALL_TOOLS) $(BUILD)/liblockshim.so
 	$(SURFACE_DIR)/pitfalls/pitfalls $(abspath $(BUILD)/liblockshim.so) $(abspath $(SURFACE_DIR)/tools)
 
-LINT_C += $(SURFACE_SOURCES) $(SURFACE_PITFALLS) $(wildcard tests/surface/*.h)
+LINT_C += $(SURFACE_SOURCES) $(SURFACE_PITFALLS) $(wildcard tests/surface/*.h tests/surface/pitfalls/*.h \
+	tests/surface/tools/*.c)
 LINT_SH += $(wildcard tests/surface/*.sh)

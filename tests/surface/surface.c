@@ -245,6 +245,7 @@ extern const struct row *const __start_rows[], *const __stop_rows[];
 
 static bool has_row(const char *symbol)
 {
+    // cppcheck-suppress comparePointers ; the bounds of one section
     for (const struct row *const *at = __start_rows; at < __stop_rows; at++) {
         if (strcmp((*at)->symbol, symbol) == 0)
             return true;
@@ -291,6 +292,7 @@ int main(int count, char **arguments)
     }
     /* `surface` may be run for one symbol alone, when a failure is looked into. */
     const char *only = getenv("SURFACE_ONLY");
+    // cppcheck-suppress comparePointers ; the bounds of one section
     for (const struct row *const *at = __start_rows; at < __stop_rows; at++) {
         if (only == NULL || strcmp((*at)->symbol, only) == 0)
             run(condition, *at, arguments[2], arguments[3], record);

@@ -38,7 +38,8 @@ static void test_words(void **state)
 static void test_beyond_the_limit(void **state)
 {
     (void)state;
-    static const int beyond[] = {-1, DESCRIPTORS_LIMIT, DESCRIPTORS_LIMIT + 1, 1 << 30, INT32_MIN};
+    static volatile int beyond[] = {-1, DESCRIPTORS_LIMIT, DESCRIPTORS_LIMIT + 1, 1 << 30,
+                                    INT32_MIN};
     for (size_t i = 0; i < sizeof beyond / sizeof beyond[0]; i++) {
         assert_false(descriptor_set(beyond[i], 1, 1));
         assert_int_equal(descriptor_word(beyond[i]), 0);
@@ -49,7 +50,7 @@ static void test_beyond_the_limit(void **state)
 
 /* --- mappings --- */
 
-enum { PAGE = 4096 };
+#define PAGE ((size_t)4096)
 static int gone[8];
 
 static void count_gone(unsigned table)

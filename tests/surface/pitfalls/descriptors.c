@@ -137,9 +137,9 @@ PITFALL(range_ends_sessions, "session", "5")
 static void vfork_and(void (*closing)(void), const char *what)
 {
     int file = open_file(O_RDWR);
-    pid_t child = vfork();
+    pid_t child = vfork(); // NOLINT: it is what is tested
     if (child == 0) {
-        closing();
+        closing(); // NOLINT
         _exit(0);
     }
     CHECK(status_of(child) == 0, "the child fails");
@@ -177,8 +177,9 @@ PITFALL(vfork_child_elsewhere, "process", "0")
     int directory = kernel_openat(AT_FDCWD, at("T"), O_PATH | O_CLOEXEC, 0);
     CHECK(fchdir(directory) == 0, "fchdir: %s", strerror(errno));
     for (int i = 0; i < 20; i++) {
-        pid_t child = vfork();
+        pid_t child = vfork(); // NOLINT: it is what is tested
         if (child == 0) {
+            // NOLINTNEXTLINE
             _exit(chdir("/") != 0 || access("etc", F_OK) != 0 || access("passwd", F_OK) == 0);
         }
         CHECK(status_of(child) == 0, "the child fails");
@@ -272,6 +273,7 @@ static int by_recvmsg(int from)
                              .msg_controllen = sizeof control};
     int received;
     CHECK(recvmsg(from, &message, MSG_CMSG_CLOEXEC) == 1, "recvmsg: %s", strerror(errno));
+    // NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): exactly one has been sent
     memcpy(&received, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof received);
     return received;
 }
@@ -285,6 +287,7 @@ static int by_recvmsg_number(int from)
                              .msg_controllen = sizeof control};
     int received;
     CHECK(syscall(SYS_recvmsg, from, &message, 0) == 1, "SYS_recvmsg: %s", strerror(errno));
+    // NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): exactly one has been sent
     memcpy(&received, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof received);
     return received;
 }

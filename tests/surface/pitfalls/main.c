@@ -232,6 +232,7 @@ static int run_case(const char *name, const char *directory, const char *tools_d
 {
     base = directory;
     tools = tools_directory;
+    // cppcheck-suppress comparePointers ; the bounds of one section
     for (const struct pitfall *const *each = __start_pitfalls; each < __stop_pitfalls; each++) {
         if (strcmp((*each)->name, name) != 0)
             continue;
@@ -254,6 +255,7 @@ int main(int count, char **arguments)
     }
     tools = arguments[2];
     int passed = 0, failed = 0, skipped = 0;
+    // cppcheck-suppress comparePointers ; the bounds of one section
     for (const struct pitfall *const *each = __start_pitfalls; each < __stop_pitfalls; each++) {
         if (count > 3 && strcmp((*each)->name, arguments[3]) != 0)
             continue;

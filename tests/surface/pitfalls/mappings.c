@@ -11,12 +11,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PAGE = 4096 };
+#define PAGE ((size_t)4096)
 
 static char *map_pages(int pages, int protection, int flags)
 {
     int file = open_file(O_RDWR);
-    CHECK(ftruncate(file, 16 * PAGE) == 0, "ftruncate: %s", strerror(errno));
+    CHECK(ftruncate(file, (off_t)(16 * PAGE)) == 0, "ftruncate: %s", strerror(errno));
     char *mapped = mmap(NULL, (size_t)pages * PAGE, protection, flags, file, 0);
     CHECK(mapped != MAP_FAILED, "mmap: %s", strerror(errno));
     close_file(file);
@@ -102,16 +102,20 @@ PITFALL(stream_is_a_session, "session", "5")
     FILE *stream = fopen(at("T/file"), "r+");
     CHECK(stream != NULL, "fopen: %s", strerror(errno));
     must_be_held(true, "while a stream is open");
+    // cppcheck-suppress [leakReturnValNotUsed, nullPointerRedundantCheck]
     CHECK(freopen("/dev/null", "r", stream) != NULL, "freopen: %s", strerror(errno));
     must_be_held(false, "after freopen to another file");
+    // cppcheck-suppress [leakReturnValNotUsed, nullPointerRedundantCheck]
     CHECK(freopen(at("T/file"), "a", stream) != NULL, "freopen: %s", strerror(errno));
     must_be_held(true, "after freopen to the table");
+    // cppcheck-suppress nullPointerRedundantCheck
     CHECK(fputs("more", stream) >= 0 && fclose(stream) == 0, "fclose: %s", strerror(errno));
     must_be_held(false, "after fclose");
     CHECK(size_of(at("T/file")) == 12, "the text is not in the file");
     stream = fdopen(open_file(O_WRONLY), "w");
     CHECK(stream != NULL, "fdopen: %s", strerror(errno));
     must_be_held(true, "while a stream on a descriptor is open");
+    // cppcheck-suppress nullPointerRedundantCheck
     CHECK(fclose(stream) == 0, "fclose: %s", strerror(errno));
     must_be_held(false, "after fclose of a stream on a descriptor");
 }
@@ -121,6 +125,7 @@ PITFALL(stream_on_descriptor_under_call, "call", "5")
     FILE *stream = fdopen(open_file(O_WRONLY | O_APPEND), "a");
     CHECK(stream != NULL, "fdopen: %s", strerror(errno));
     must_be_held(true, "while a stream may write behind our back");
+    // cppcheck-suppress nullPointerRedundantCheck
     CHECK(fputs("more", stream) >= 0 && fclose(stream) == 0, "fclose: %s", strerror(errno));
     must_be_held(false, "after fclose");
 }

@@ -145,9 +145,9 @@ PITFALL(odd_names, "session", "0")
     char path[4300];
     refused(AT_FDCWD, at("T/a name\nwith \xff bytes"), O_WRONLY | O_CREAT);
     size_t length = strlen(base);
-    memcpy(path, base, length);
+    memcpy(path, base, length); // NOLINT: the rest follows
     while (length < 4080) {
-        memcpy(path + length, "/.", 2);
+        memcpy(path + length, "/.", 2); // NOLINT
         length += 2;
     }
     memcpy(path + length, "/T/file", 8);
