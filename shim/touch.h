@@ -66,6 +66,9 @@ static inline bool touch_is_text(const char *path)
 bool touch_path(struct touch *touch, int directory, const char *path, bool follow,
                 enum touch_kind kind);
 
+/* A table's scope, as things stand: who has left its command goes on under `session`. */
+enum scope touch_scope(const struct table *table);
+
 /* Is asking a touch under the scope of any table? Else such calls need not be looked at. */
 extern bool touch_asking_matters;
 
