@@ -4,6 +4,7 @@
  */
 #include "shim/touch.h"
 
+#include "shim/lock/command_member.h"
 #include "shim/lock/kernel.h"
 #include "shim/lock/own.h"
 #include "shim/lost_update.h"

@@ -23,8 +23,12 @@ static struct memory *memories;
 static size_t capacity, used;
 static _Atomic bool busy;
 
-/* File times move in ticks of at most this: two changes within one look the same. */
-#define TIME_GRAIN 10000000
+/* File times move in ticks of the coarse clock: two changes within one look the same. */
+static int64_t time_grain(void)
+{
+    struct timespec grain;
+    return clock_getres(CLOCK_REALTIME_COARSE, &grain) == 0 ? grain.tv_nsec : 10000000;
+}
 
 /*
  * A signal handler may have interrupted its own thread in here: then it goes without, after a
@@ -132,7 +136,7 @@ static bool is_same(const struct memory *memory, const struct table *table,
      * The same to the eye. If it was changed within the grain of file times before we looked, a
      * later change may show no difference; then it counts whether others have written meanwhile.
      */
-    bool may_hide = memory->changed + TIME_GRAIN > memory->remembered;
+    bool may_hide = memory->changed + time_grain() > memory->remembered;
     const struct lock *lock = table->lock;
     bool others_wrote =
         lock->generation - memory->generation != lock->own_changes - memory->own_changes;

@@ -12,6 +12,7 @@ replaces() {
     shift 4
     fresh
     echo new >T/new
+    sleep 0.02 # what was changed within a tick of the clock before it is read stays in doubt
     LOCKSHIM_LOST_UPDATE=${policy:-fail} guard "$scope" "$act" "cat T/n" "mark 1" "await 1+" "$@" \
         >out 2>err &
     at 1
