@@ -66,7 +66,7 @@ lint-tidy:
 lint-cppcheck:
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
 		--suppressions-list=tests/cppcheck-suppressions --error-exitcode=1 -I. -D_GNU_SOURCE \
-		-D__linux__ -D__x86_64__ -DLOCKSHIM_VERSION='"x"' $(sort $(filter %.c,$(LINT_C)))
+		-D__linux__ -D__x86_64__ '-DElfW(type)=Elf64_##type' -DLOCKSHIM_VERSION='"x"' $(sort $(filter %.c,$(LINT_C)))
 lint-shell:
 	shellcheck $(sort $(LINT_SH))
 

@@ -27,6 +27,7 @@ static inline uint32_t descriptor_word(int descriptor)
 {
     if ((unsigned)descriptor >= DESCRIPTORS_LIMIT)
         return 0;
+    // cppcheck-suppress negativeIndex ; the cast above has ruled it out
     return atomic_load_explicit(&descriptors[descriptor], memory_order_relaxed);
 }
 
