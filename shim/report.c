@@ -91,8 +91,10 @@ void report_log(const struct table *table, const char *text)
         append_to_file(where, line, size);
 }
 
-static const char *refusal_text(int error)
+static const char *refusal_text(const struct table *table, int error)
 {
+    if (error == ESTALE && table->lock->entry != NULL)
+        return "the command that this process belongs to was killed, and its lock is gone";
     switch (error) {
     case EAGAIN:
         return "the lock was not free in time";
@@ -114,8 +116,8 @@ void report_refusal(const struct table *table, int error)
 {
     char text[4400];
     int cause = error == ENOLCK && table->lock->open_error != 0 ? table->lock->open_error : error;
-    snprintf(text, sizeof text, "%s (lock file %s: %s)", refusal_text(error), table->lock->path,
-             strerror(cause));
+    snprintf(text, sizeof text, "%s (lock file %s: %s)", refusal_text(table, error),
+             table->lock->path, strerror(cause));
     report_log(table, text);
     if (!atomic_exchange(&refusal_told, true))
         report_line(table->path, text);

@@ -264,7 +264,7 @@ void command_finish(struct command *command, bool by_signal)
     while (command_byte_lock(command->descriptor, F_WRLCK, true) == -EINTR) {
     }
     wait_for_watched(command->anchor);
-    atomic_store(&command->anchor->over, 1);
+    atomic_store(&command->anchor->over, by_signal ? COMMAND_KILLED : COMMAND_ENDED);
     for (size_t i = 0; i < command->count; i++)
         let_go(command, i, by_signal);
 }

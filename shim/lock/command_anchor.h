@@ -19,6 +19,8 @@
 
 #define COMMAND_WATCHED 64
 #define COMMAND_NESTED 8
+#define COMMAND_ENDED 1u
+#define COMMAND_KILLED 2u
 
 struct command_entry {
     _Atomic uint32_t locked;  /* a member has locked the description */
@@ -38,7 +40,7 @@ struct command_anchor {
     uint32_t version;
     uint32_t count;
     uint64_t size;
-    _Atomic uint32_t over;
+    _Atomic uint32_t over; /* 0, COMMAND_ENDED or COMMAND_KILLED */
     int32_t supervisor;
     int32_t outer; /* where the anchor of the command around this one stands, or -1 */
     int32_t reserved;

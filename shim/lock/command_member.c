@@ -294,6 +294,12 @@ bool command_has_locked(const struct command_entry *entry)
     return entry != NULL && atomic_load(&((struct command_entry *)entry)->locked) != 0;
 }
 
+bool command_was_killed(const struct command_entry *entry)
+{
+    const struct membership *membership = membership_of(entry);
+    return membership != NULL && atomic_load(&membership->anchor->over) == COMMAND_KILLED;
+}
+
 pid_t command_supervisor(const struct command_entry *entry)
 {
     return entry != NULL ? entry->supervisor : 0;

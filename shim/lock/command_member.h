@@ -58,6 +58,9 @@ pid_t command_last_changer(const struct command_entry *entry);
 void command_note_locked(struct command_entry *entry);
 bool command_has_locked(const struct command_entry *entry);
 bool command_has_changed(const struct command_entry *entry);
+
+/* It is over, and was ended by a signal. */
+bool command_was_killed(const struct command_entry *entry);
 pid_t command_supervisor(const struct command_entry *entry);
 
 #endif

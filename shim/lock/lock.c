@@ -88,6 +88,9 @@ int lock_register(struct lock *lock)
     int result = lock->entry != NULL ? command_register(lock->entry) : 0;
     if (result != COMMAND_IS_OVER)
         return result;
+    /* Killed in the middle: what is left of it must not go on where it was, unlocked meanwhile. */
+    if (command_has_locked(lock->entry) && command_was_killed(lock->entry))
+        return -ESTALE;
     lock_leave_command(lock);
     return 0;
 }
