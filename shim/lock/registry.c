@@ -320,22 +320,40 @@ void registry_wait_end(struct registry *registry, int slot, pid_t process)
         clear_waiter(registry->map, &registry->map->waiters[slot], process);
 }
 
+/*
+ * Going through all waiters takes too long to trust one look at the file's size: they are read, a
+ * page at a time, and the map is touched only to change one of them.
+ */
+enum { CHUNK = 64 };
+
+static bool read_waiters(const struct registry *registry, int first,
+                         struct registry_waiter chunk[CHUNK])
+{
+    size_t size = CHUNK * sizeof chunk[0];
+    off_t offset =
+        (off_t)(offsetof(struct registry_layout, waiters) + (size_t)first * sizeof chunk[0]);
+    return kernel_pread(registry->descriptor, chunk, size, offset) == (ssize_t)size;
+}
+
 int registry_wait_rank(struct registry *registry, int slot)
 {
-    struct registry_layout *map = registry->map;
+    struct registry_waiter chunk[CHUNK];
     if (slot < 0)
         return 0;
-    uint64_t ticket = atomic_load(&map->waiters[slot].ticket);
+    uint64_t ticket = atomic_load(&registry->map->waiters[slot].ticket);
     int before = 0;
     for (int i = 0; i < REGISTRY_WAITERS; i++) {
-        struct registry_waiter *other = &map->waiters[i];
+        if (i % CHUNK == 0 && !read_waiters(registry, i, chunk))
+            break;
+        struct registry_waiter *other = &chunk[i % CHUNK];
         uint64_t theirs = atomic_load(&other->ticket);
         int32_t owner = atomic_load(&other->process);
         if (owner == 0 || theirs == 0 || theirs >= ticket)
             continue;
         /* Only the few in front matter, so only they are looked at closely. */
         if (before < 4 && is_gone(registry, owner, other->start_time, other->pid_namespace)) {
-            clear_waiter(map, other, owner);
+            if (registry_usable(registry))
+                clear_waiter(registry->map, &registry->map->waiters[i], owner);
             continue;
         }
         before++;
@@ -346,11 +364,11 @@ int registry_wait_rank(struct registry *registry, int slot)
 struct first {
     int count;
     uint64_t tickets[REGISTRY_WOKEN];
-    struct registry_waiter *slots[REGISTRY_WOKEN];
+    int slots[REGISTRY_WOKEN];
 };
 
 /* Keeps the smallest tickets, in order. */
-static void consider(struct first *first, struct registry_waiter *slot, uint64_t ticket)
+static void consider(struct first *first, int slot, uint64_t ticket)
 {
     int at = first->count < REGISTRY_WOKEN ? first->count++ : REGISTRY_WOKEN;
     for (; at > 0 && first->tickets[at - 1] > ticket; at--) {
@@ -365,31 +383,39 @@ static void consider(struct first *first, struct registry_waiter *slot, uint64_t
     }
 }
 
+static void wake(struct registry *registry, int slot)
+{
+    if (!registry_usable(registry))
+        return;
+    atomic_fetch_add(&registry->map->waiters[slot].wake, 1);
+    (void)kernel_futex_wake(&registry->map->waiters[slot].wake, 1);
+}
+
 void registry_wake(struct registry *registry)
 {
-    struct registry_layout *map = registry->map;
+    struct registry_waiter chunk[CHUNK];
     struct first first = {.count = 0};
     for (int i = 0; i < REGISTRY_WAITERS; i++) {
-        struct registry_waiter *slot = &map->waiters[i];
-        uint64_t ticket = atomic_load_explicit(&slot->ticket, memory_order_relaxed);
+        if (i % CHUNK == 0 && !read_waiters(registry, i, chunk))
+            break;
+        uint64_t ticket = atomic_load(&chunk[i % CHUNK].ticket);
         if (ticket != 0)
-            consider(&first, slot, ticket);
+            consider(&first, i, ticket);
     }
-    for (int i = 0; i < first.count; i++) {
-        atomic_fetch_add(&first.slots[i]->wake, 1);
-        (void)kernel_futex_wake(&first.slots[i]->wake, 1);
-    }
+    for (int i = 0; i < first.count; i++)
+        wake(registry, first.slots[i]);
 }
 
 void registry_wake_companions(struct registry *registry, pid_t process, pid_t supervisor)
 {
+    struct registry_waiter chunk[CHUNK];
     for (int i = 0; i < REGISTRY_WAITERS; i++) {
-        struct registry_waiter *slot = &registry->map->waiters[i];
-        pid_t waiter = atomic_load_explicit(&slot->process, memory_order_relaxed);
-        if (waiter == 0 ||
-            (waiter != process && (supervisor == 0 || slot->supervisor != supervisor)))
-            continue;
-        atomic_fetch_add(&slot->wake, 1);
-        (void)kernel_futex_wake(&slot->wake, 1);
+        if (i % CHUNK == 0 && !read_waiters(registry, i, chunk))
+            return;
+        const struct registry_waiter *slot = &chunk[i % CHUNK];
+        pid_t waiter = slot->process;
+        if (waiter != 0 &&
+            (waiter == process || (supervisor != 0 && slot->supervisor == supervisor)))
+            wake(registry, i);
     }
 }
