@@ -46,6 +46,7 @@ struct chain {
 };
 
 struct visited {
+    bool thorough; /* all processes may be looked at */
     int count;
     pid_t processes[VISITED_MAXIMUM];
 };
@@ -444,21 +445,26 @@ static bool note_visit(struct visited *visited, pid_t process)
 
 /*
  * All processes' descriptors are looked at only by those who have waited for a while, and a few
- * times a second at most: most who wait are through before that.
+ * times a second at most: most who wait are through before that. It is allowed for a whole question
+ * (a chain of pipes is followed to its end), and for a moment: a look asks several, and when one
+ * was answered with yes there is another moment for those that follow from it.
  */
+static _Atomic uint64_t thorough_since;
+
 static bool may_be_thorough(void)
 {
-    static _Atomic uint64_t allowed;
-    uint64_t now = registry_now(), at = atomic_load(&allowed);
-    if (at == 0 || now > at + SCAN_FORGOTTEN) {
-        atomic_store(&allowed, now + SCAN_DELAY);
+    uint64_t now = registry_now(), since = atomic_load(&thorough_since);
+    if (since == 0 || now > since + SCAN_FORGOTTEN) {
+        atomic_store(&thorough_since, now + SCAN_DELAY);
         return false;
     }
-    if (now < at)
+    if (now < since)
         return false;
-    /* Allowed for a moment: a look asks about several holders. */
-    if (now > at + SCAN_MOMENT)
-        atomic_store(&allowed, now + SCAN_INTERVAL);
+    if (now <= since + SCAN_MOMENT)
+        return true;
+    if (now < since + SCAN_INTERVAL)
+        return false;
+    atomic_store(&thorough_since, now);
     return true;
 }
 
@@ -474,7 +480,7 @@ static bool waits(const struct chain *chain, struct visited *visited, pid_t proc
         return false;
     if (touches_chain(chain, process, &blocked))
         return true;
-    if (!may_be_thorough())
+    if (!visited->thorough)
         return false;
     for (int i = 0; i < blocked.count; i++) {
         struct end end;
@@ -511,9 +517,12 @@ bool relatives_wait_for(pid_t holder, pid_t process)
     if (blocked.count == 0 && !(blocked.on_child && is_ancestor(holder, process)))
         return false;
     struct chain chain;
-    struct visited visited = {.count = 0};
+    struct visited visited = {.thorough = may_be_thorough()};
     build_chain(&chain, process);
-    return waits(&chain, &visited, holder, 0);
+    bool found = waits(&chain, &visited, holder, 0);
+    if (found && visited.thorough)
+        atomic_store(&thorough_since, registry_now());
+    return found;
 }
 
 bool relatives_wait_for_us(pid_t holder)
