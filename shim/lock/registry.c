@@ -326,13 +326,18 @@ void registry_wait_end(struct registry *registry, int slot, pid_t process)
  */
 enum { CHUNK = 64 };
 
+bool registry_read(const struct registry *registry, size_t offset, void *buffer, size_t size)
+{
+    return registry->descriptor >= 0 &&
+           kernel_pread(registry->descriptor, buffer, size, (off_t)offset) == (ssize_t)size;
+}
+
 static bool read_waiters(const struct registry *registry, int first,
                          struct registry_waiter chunk[CHUNK])
 {
-    size_t size = CHUNK * sizeof chunk[0];
-    off_t offset =
-        (off_t)(offsetof(struct registry_layout, waiters) + (size_t)first * sizeof chunk[0]);
-    return kernel_pread(registry->descriptor, chunk, size, offset) == (ssize_t)size;
+    return registry_read(
+        registry, offsetof(struct registry_layout, waiters) + (size_t)first * sizeof chunk[0],
+        chunk, CHUNK * sizeof chunk[0]);
 }
 
 int registry_wait_rank(struct registry *registry, int slot)

@@ -197,6 +197,9 @@ void registry_wait_end(struct registry *registry, int slot, pid_t process);
 /* How many living waiters came before this one (the dead ones are cleared on the way). */
 int registry_wait_rank(struct registry *registry, int slot);
 
+/* Reads a part of the registry; false when it is not (any more) there. Safe at any time. */
+bool registry_read(const struct registry *registry, size_t offset, void *buffer, size_t size);
+
 /* The lock is free, or those in front have moved: wakes the REGISTRY_WOKEN who came first. */
 #define REGISTRY_WOKEN 3
 void registry_wake(struct registry *registry);

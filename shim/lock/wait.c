@@ -85,23 +85,35 @@ static bool kernel_holder_waits_for_us(const struct lock *lock)
     return search.waits;
 }
 
+/* The exclusive holder; `known` tells that there is one, and that it lives. */
+static bool exclusive_holder_waits_for_us(struct lock *lock, bool *known)
+{
+    struct registry_holder holder;
+    if (!registry_read(&lock->registry, offsetof(struct registry_layout, exclusive), &holder,
+                       sizeof holder) ||
+        holder.process == 0)
+        return false;
+    *known = process_is_alive(holder.process, holder.start_time);
+    return waits_for_us(&holder, lock) || supervisor_waits_for_us(&holder, lock);
+}
+
+/* Copies are looked at: who looks at processes takes long, and the map may be cut off meanwhile. */
 static bool level_holder_waits_for_us(struct lock *lock, int level)
 {
     if (!registry_usable(&lock->registry))
         return level > 0 || kernel_holder_waits_for_us(lock);
-    struct registry_layout *map = lock->registry.map;
     bool known = false;
-    if (level == 0 && atomic_load(&map->exclusive.process) != 0) {
-        known = process_is_alive(atomic_load(&map->exclusive.process), map->exclusive.start_time);
-        if (waits_for_us(&map->exclusive, lock) || supervisor_waits_for_us(&map->exclusive, lock))
-            return true;
-    }
+    if (level == 0 && exclusive_holder_waits_for_us(lock, &known))
+        return true;
+    struct registry_holder holders[REGISTRY_HOLDERS];
+    if (!registry_read(&lock->registry, offsetof(struct registry_layout, holders), holders,
+                       sizeof holders))
+        return false;
     for (int i = 0; i < REGISTRY_HOLDERS; i++) {
-        struct registry_holder *holder = &map->holders[i];
-        if (atomic_load(&holder->process) == 0 || holder->level != (uint32_t)level)
+        if (holders[i].process == 0 || holders[i].level != (uint32_t)level)
             continue;
         known = true;
-        if (waits_for_us(holder, lock))
+        if (waits_for_us(&holders[i], lock))
             return true;
     }
     return level == 0 && !known && kernel_holder_waits_for_us(lock);
@@ -214,6 +226,7 @@ static void sleep_a_while(struct wait *wait, uint32_t word)
         if (left < tick)
             tick = left;
     }
+    usable = usable && registry_usable(&lock->registry); /* counting ranks took its time */
     pid_t process = usable && rank < WATCHERS ? holder_whose_end_frees(lock) : 0;
     if (process > 0 && !wait->behind_joined)
         sleep_until_end_of(process, tick);
