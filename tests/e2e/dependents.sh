@@ -55,8 +55,12 @@ for scope in process session; do
     (cd T/d && seq 3000 | xargs touch)
     guard $scope sh -c 'find T/d -type f | xargs rm'
     same "$scope: find T | xargs rm" "0 0" "$? $(find T/d -type f | wc -l)"
-    guard $scope sh -c 'cat T/n T/n | cat - T/n | sort - T/n | tee T/out >/dev/null'
-    same "$scope: a longer pipeline" "0 4" "$? $(wc -l <T/out)"
+    through=0
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12; do
+        guard $scope sh -c 'cat T/n T/n | cat - T/n | sort - T/n | tee T/out >/dev/null' || break
+        [ "$(wc -l <T/out)" = 4 ] && through=$((through + 1))
+    done
+    same "$scope: a longer pipeline, twelve times" 12 $through
 done
 
 # A server behind a Unix socket, on whose answer the holder is blocked, as a key agent.
