@@ -104,7 +104,9 @@ fifty()
     done
     wait
     took=$(($(now) - start))
-    found=$("$1_count" 2>/dev/null | grep -x '[0-9]*') || found=0
+    # Unguarded, two writers may leave a torn number in two lines: what a reader would take is first.
+    found=$("$1_count" 2>/dev/null | grep -m1 -x '[0-9][0-9]*') || found=0
+    found=$((10#$found))
 }
 
 row()
