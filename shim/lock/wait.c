@@ -6,7 +6,8 @@
  * bumps when it lets go (futex), or on the holder's process where only its end frees the lock
  * (pidfd). The others sleep until the one in front of them has moved, so that a release wakes a
  * few, not all. Whatever goes wrong with the registry, every waiter tries again by itself: those in
- * front every 20 ms; the next ones, as those may all be stopped, five times a second; the rest once.
+ * front every 20 ms; the next ones, as those may all be stopped, five times a second; the rest
+ * once.
  */
 #include "shim/lock/command_member.h"
 #include "shim/lock/deadlock.h"
