@@ -56,6 +56,10 @@ static void enter(struct touch *touch, int index, enum touch_kind kind)
 {
     struct table *table = touch->tables[index];
     struct lock *lock = table->lock;
+    if (!fence_begin(&lock->fence)) {
+        refuse(touch, table, ESTALE);
+        return;
+    }
     if (kind >= TOUCH_CHANGE && table->settings.shared) {
         refuse(touch, table, EROFS);
         return;
@@ -78,6 +82,7 @@ static void enter(struct touch *touch, int index, enum touch_kind kind)
         }
         touch->entered[index] = !keep;
     }
+    lock_note_touch(lock);
     if (kind >= TOUCH_CHANGE)
         (void)lock_before_change(lock);
 }
@@ -265,6 +270,7 @@ void touch_end(struct touch *touch)
     for (int i = 0; i < touch->count; i++) {
         if (touch->entered[i])
             lock_leave(touch->tables[i]->lock);
+        fence_end(&touch->tables[i]->lock->fence);
     }
     pthread_setcancelstate(touch->cancel_state, NULL);
     errno = touch->error != 0 ? touch->error : error;

@@ -216,16 +216,16 @@ static void settle_mark(struct command_entry *entry, struct registry_layout *map
 {
     if (atomic_load(&entry->changed) == 0)
         return;
-    struct registry_mark *mark = &map->mark;
+    struct registry_mark *mark = &map->head.mark;
     uint32_t state = atomic_load(&mark->state);
-    atomic_fetch_add(&map->generation, 1);
+    atomic_fetch_add(&map->head.generation, 1);
     bool last_was_killed =
         state == MARK_CHANGED && !process_is_alive(atomic_load(&mark->process), mark->start_time);
     if (by_signal || last_was_killed) {
         atomic_store(&mark->state, MARK_CHANGED);
         return;
     }
-    atomic_store(&map->crashed, 0);
+    atomic_store(&map->head.crashed, 0);
     atomic_store(&mark->state, MARK_CLEAN);
 }
 

@@ -58,7 +58,7 @@ static void let_go(struct lock *lock, uint64_t releasing)
 {
     int descriptor = atomic_load(&lock->descriptor);
     int level = lock->level;
-    publish_leaving(lock);
+    bool waiters = publish_leaving(lock);
     unlock(lock, descriptor, level);
     lock->level = 0;
     uint64_t free_state = (releasing & EPOCH_MASK) + EPOCH_ONE;
@@ -67,7 +67,8 @@ static void let_go(struct lock *lock, uint64_t releasing)
         own_close(descriptor);
         return;
     }
-    publish_released(lock);
+    if (waiters)
+        registry_wake(&lock->registry);
 }
 
 /*
@@ -101,18 +102,19 @@ static int take(struct lock *lock, int64_t timeout)
     if (result != 0)
         return result;
     publish_open(lock);
-    result = lock_attempt(lock);
+    struct registry_head head;
+    result = lock_attempt(lock, &head);
     if (result == -EWOULDBLOCK) {
         result = lock_wait(lock, timeout);
-        (void)registry_usable(&lock->registry);
+        (void)registry_look(&lock->registry, &head);
     }
     if (result == 0 && lock->registry.map == NULL && lock->level == 0 && !lock->shared)
         publish_mend(lock);
     if (result == 0)
-        result = publish_check_crash(lock);
+        result = publish_check_crash(lock, &head);
     if (result == -EOWNERDEAD) {
         unlock(lock, atomic_load(&lock->descriptor), 0);
-        publish_released(lock);
+        registry_wake(&lock->registry);
     }
     return result;
 }
@@ -202,6 +204,7 @@ uint32_t lock_users(const struct lock *lock)
 
 void lock_forked(struct lock *lock)
 {
+    atomic_store(&lock->fence.calls, 0); /* of the parent's other threads */
     if (lock->entry == NULL) {
         lock_abandon(lock);
         return;

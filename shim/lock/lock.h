@@ -26,6 +26,7 @@
 #ifndef LOCKSHIM_LOCK_H
 #define LOCKSHIM_LOCK_H
 
+#include "shim/lock/fence.h"
 #include "shim/lock/registry.h"
 #include "shim/lock/self.h"
 #include "shim/settings.h"
@@ -64,11 +65,13 @@ struct lock {
     uint64_t registry_mended;    /* when that was last tried */
     uintptr_t taker;             /* the thread that took it */
     uint64_t acquired_at;
+    _Atomic uint64_t touched_at; /* as the registry has it */
     uint64_t acquisition;
     uint64_t generation;  /* as it was when the lock was taken */
     uint64_t own_changes; /* how often we ourselves raised it */
     struct registry_holder *slot;
     struct registry registry;
+    struct fence fence;
 };
 
 /* What happened that a person may want to know. Set once, before the first lock is taken. */
@@ -113,6 +116,9 @@ uint32_t lock_users(const struct lock *lock);
  */
 #define LOCK_RESERVATION 200000000u /* ns */
 void lock_reserve(struct lock *lock);
+
+/* A touch inside: tells the registry when the last one was, once in REGISTRY_TOUCH_AGE. */
+void lock_note_touch(struct lock *lock);
 
 /* To be called before each change of the table, while inside. */
 int lock_before_change(struct lock *lock);
@@ -169,7 +175,11 @@ static inline uintptr_t lock_this_thread(void)
 }
 
 int lock_open_file(const char *path, const char *table_path);
-int lock_attempt(struct lock *lock);
+/* Takes it if it is free, and reads the registry's head; -EWOULDBLOCK when it is not. */
+int lock_attempt(struct lock *lock, struct registry_head *head);
+
+/* Is the last holder expected back, in the middle of what it does (lock_reserve())? */
+bool lock_reserved_for_another(struct lock *lock, const struct registry_head *head);
 int lock_wait(struct lock *lock, int64_t timeout);
 bool lock_range_taken(int descriptor, int from_level);
 int lock_borrow(struct lock *lock);

@@ -106,7 +106,7 @@ static uint64_t coarse_now(void)
  * would let two in, one with the old and one with a new file. One that was renamed shows by the
  * registry, where whoever locks another inode under this path writes its number.
  */
-static bool checked_a_moment_ago(const struct lock *lock)
+static bool checked_a_moment_ago(const struct lock *lock, const struct registry_head *head)
 {
     struct stat status;
     if (lock->path_checked == 0 || coarse_now() - lock->path_checked >= PATH_CHECK_INTERVAL)
@@ -114,18 +114,17 @@ static bool checked_a_moment_ago(const struct lock *lock)
     if (kernel_fstat(atomic_load(&lock->descriptor), &status) != 0 || status.st_nlink == 0 ||
         status.st_ino != lock->inode)
         return false;
-    return lock->registry.map == NULL || atomic_load_explicit(&lock->registry.map->lock_inode,
-                                                              memory_order_relaxed) == lock->inode;
+    return lock->registry.map == NULL || head->lock_inode == lock->inode;
 }
 
 /*
  * Is what we have locked the file at the path? Asked at least every 4 ms. A descriptor that the
  * program closed behind our back shows by its inode.
  */
-static bool still_in_place(struct lock *lock, int descriptor)
+static bool still_in_place(struct lock *lock, int descriptor, const struct registry_head *head)
 {
     struct stat status;
-    if (checked_a_moment_ago(lock))
+    if (checked_a_moment_ago(lock, head))
         return true;
     if (kernel_fstat(descriptor, &status) != 0 || status.st_dev != lock->device ||
         status.st_ino != lock->inode || status.st_nlink == 0)
@@ -134,8 +133,8 @@ static bool still_in_place(struct lock *lock, int descriptor)
         status.st_ino != lock->inode)
         return false;
     lock->path_checked = coarse_now();
-    if (lock->registry.map != NULL)
-        atomic_store(&lock->registry.map->lock_inode, lock->inode);
+    if (head->lock_inode != lock->inode && registry_usable(&lock->registry))
+        atomic_store(&lock->registry.map->head.lock_inode, lock->inode);
     return true;
 }
 
@@ -154,32 +153,29 @@ bool lock_range_taken(int descriptor, int from_level)
  * Those who joined the last holder are looked for in the kernel. In a loop of short sessions what
  * the registry says is enough: it says that there are none.
  */
-static bool joined_inside(struct lock *lock, int descriptor)
+static bool joined_inside(struct lock *lock, int descriptor, const struct registry_head *head)
 {
-    struct registry_layout *map = lock->registry.map;
     bool often = lock->scope == SCOPE_SESSION || lock->scope == SCOPE_CALL;
-    if (often && map != NULL && atomic_load_explicit(&map->joined, memory_order_acquire) == 0)
+    if (often && lock->registry.map != NULL && head->joined == 0)
         return false;
     if (lock_range_taken(descriptor, 1))
         return true;
-    if (map != NULL) /* we have the lock: nobody joins us now, so those counted are gone */
-        atomic_store(&map->joined, 0);
+    /* We have the lock: nobody joins us now, so those counted are gone. */
+    if (head->joined != 0 && registry_usable(&lock->registry))
+        atomic_store(&lock->registry.map->head.joined, 0);
     return false;
 }
 
-/* Is the last holder expected back, in the middle of what it does? */
-static bool reserved_for_another(const struct lock *lock)
+bool lock_reserved_for_another(struct lock *lock, const struct registry_head *head)
 {
-    struct registry_layout *map = lock->registry.map;
-    if (map == NULL)
+    int32_t process = head->reserved_for;
+    if (__builtin_expect(process == 0, 1) || process == lock_self.process)
         return false;
-    int32_t process = atomic_load_explicit(&map->reserved_for, memory_order_relaxed);
-    if (process == 0 || process == lock_self.process)
-        return false;
-    uint64_t now = registry_now(), until = atomic_load(&map->reserved_until);
+    uint64_t now = registry_now(), until = head->reserved_until;
     if (now < until && until - now <= LOCK_RESERVATION && process_is_alive(process, 0))
         return true;
-    atomic_store(&map->reserved_for, 0);
+    if (registry_usable(&lock->registry))
+        atomic_store(&lock->registry.map->head.reserved_for, 0);
     return false;
 }
 
@@ -191,7 +187,18 @@ static void replace_descriptor(struct lock *lock, int descriptor)
     close_descriptor(lock, descriptor);
 }
 
-int lock_attempt(struct lock *lock)
+static int try_flock(const struct lock *lock, int descriptor)
+{
+    int result;
+    do
+        result = kernel_flock(descriptor, (lock->shared ? LOCK_SH : LOCK_EX) | LOCK_NB);
+    while (result == -EINTR);
+    if (result == -EINVAL || result == -EOPNOTSUPP || result == -ENOSYS)
+        return -ENOLCK;
+    return result;
+}
+
+int lock_attempt(struct lock *lock, struct registry_head *head)
 {
     for (int attempt = 0; attempt < 64; attempt++) {
         int descriptor = atomic_load(&lock->descriptor);
@@ -201,26 +208,20 @@ int lock_attempt(struct lock *lock)
                 return result;
             continue;
         }
-        if (registry_usable(&lock->registry) && reserved_for_another(lock))
-            return -EWOULDBLOCK;
-        int result;
-        do
-            result = kernel_flock(descriptor, (lock->shared ? LOCK_SH : LOCK_EX) | LOCK_NB);
-        while (result == -EINTR);
+        int result = try_flock(lock, descriptor);
         if (result == -EBADF) {
             own_forget(descriptor);
             atomic_compare_exchange_strong(&lock->descriptor, &descriptor, -1);
             continue;
         }
-        if (result == -EINVAL || result == -EOPNOTSUPP || result == -ENOSYS)
-            return -ENOLCK;
         if (result != 0)
             return result;
-        if (!still_in_place(lock, descriptor)) {
+        (void)registry_look(&lock->registry, head);
+        if (!still_in_place(lock, descriptor, head)) {
             replace_descriptor(lock, descriptor);
             continue;
         }
-        if (reserved_for_another(lock) || joined_inside(lock, descriptor)) {
+        if (lock_reserved_for_another(lock, head) || joined_inside(lock, descriptor, head)) {
             (void)kernel_flock(descriptor, LOCK_UN);
             return -EWOULDBLOCK;
         }

@@ -53,7 +53,19 @@ static struct registry_holder describe_self(const struct lock *lock, pid_t proce
         .level = (uint32_t)lock->level,
         .supervisor = command_supervisor(lock->entry),
         .last_touch = lock->acquired_at,
+        .boot = lock->registry.boot,
+        .fence = (uint64_t)(uintptr_t)&lock->fence,
+        .thread = lock_self_thread(),
     };
+}
+
+/* What lockctl compares before it believes that it has found our fence. */
+static void mark_fence(struct lock *lock)
+{
+    lock->fence.magic = FENCE_MAGIC;
+    lock->fence.device = lock->device;
+    lock->fence.inode = lock->inode;
+    lock->fence.acquisition = lock->acquisition;
 }
 
 static void write_exclusive(struct registry_layout *map, const struct registry_holder *self)
@@ -69,17 +81,19 @@ static void write_exclusive(struct registry_layout *map, const struct registry_h
     holder->level = self->level;
     holder->supervisor = self->supervisor;
     holder->last_touch = self->last_touch;
+    holder->boot = self->boot;
+    holder->fence = self->fence;
+    holder->thread = self->thread;
+    holder->out_of_reach = 0;
     atomic_store_explicit(&holder->process, self->process, memory_order_release);
 }
 
 /* Did the last holder die inside? Only whoever holds the lock may ask. */
-static void look_at_mark(struct lock *lock, struct registry_layout *map)
+static void look_at_mark(struct lock *lock, struct registry_head *head)
 {
-    struct registry_mark *mark = &map->mark;
-    uint32_t state = atomic_load(&mark->state);
-    if (state == MARK_CLEAN)
-        return;
-    pid_t owner = atomic_load(&mark->process);
+    const struct registry_mark *mark = &head->mark;
+    uint32_t state = mark->state;
+    pid_t owner = mark->process;
     /* Under a command the members' marks are the command's own. */
     if (lock->entry != NULL && command_has_changed(lock->entry))
         return;
@@ -87,10 +101,15 @@ static void look_at_mark(struct lock *lock, struct registry_layout *map)
         return;
     bool same_boot = mark->boot == lock->registry.boot;
     bool died = state == MARK_CHANGED && !(same_boot && process_is_alive(owner, mark->start_time));
-    if (died)
-        atomic_store(&map->crashed, 1);
+    if (!registry_usable(&lock->registry))
+        return;
+    struct registry_head *shared = &lock->registry.map->head;
+    if (died) {
+        atomic_store(&head->crashed, 1);
+        atomic_store(&shared->crashed, 1);
+    }
     /* Of several shared holders one tells. */
-    if (!atomic_compare_exchange_strong(&mark->state, &state, MARK_CLEAN))
+    if (!atomic_compare_exchange_strong(&shared->mark.state, &state, MARK_CLEAN))
         return;
     if (died) {
         registry_count(&lock->registry, COUNT_CRASHES);
@@ -103,7 +122,7 @@ static void look_at_mark(struct lock *lock, struct registry_layout *map)
 
 static void write_mark(struct lock *lock)
 {
-    struct registry_mark *mark = &lock->registry.map->mark;
+    struct registry_mark *mark = &lock->registry.map->head.mark;
     mark->start_time = lock_self_start_time();
     mark->boot = lock->registry.boot;
     mark->acquisition = lock->acquisition;
@@ -118,19 +137,21 @@ static void write_mark(struct lock *lock)
 void publish_entered(struct lock *lock, bool changes)
 {
     lock->acquired_at = registry_now();
+    atomic_store_explicit(&lock->touched_at, lock->acquired_at, memory_order_relaxed);
     lock->taker = lock_this_thread();
     atomic_store(&lock->changed, false);
     lock->acquisition++;
     if (lock->registry.map == NULL)
-        return; /* publish_check_crash() has just asked */
+        return; /* lock_attempt() has just looked */
     struct registry_layout *map = lock->registry.map;
-    lock->acquisition = atomic_fetch_add(&map->acquisition, 1) + 1;
-    lock->generation = atomic_load(&map->generation);
+    lock->acquisition = atomic_fetch_add(&map->head.acquisition, 1) + 1;
+    lock->generation = atomic_load(&map->head.generation);
     registry_count(&lock->registry, COUNT_ACQUISITIONS);
     if ((lock->entry != NULL || atomic_load(&lock->waiting_threads) > 0) &&
-        atomic_load(&map->waiting) > 0)
+        atomic_load(&map->head.waiting) > 0)
         registry_wake_companions(&lock->registry, lock_self.process,
                                  command_supervisor(lock->entry));
+    mark_fence(lock);
     struct registry_holder self = describe_self(lock, lock_self.process);
     if (lock->entry != NULL)
         command_note_locked(lock->entry);
@@ -142,7 +163,7 @@ void publish_entered(struct lock *lock, bool changes)
             return;
     }
     if (lock->level > 0) {
-        atomic_fetch_add(&map->joined, 1);
+        atomic_fetch_add(&map->head.joined, 1);
         registry_count(&lock->registry, COUNT_JOINED);
     }
     lock->slot = registry_claim_holder(&lock->registry, &self);
@@ -163,11 +184,11 @@ static void publish_reservation(struct lock *lock, struct registry_layout *map)
 {
     if (atomic_load_explicit(&lock->reserve, memory_order_relaxed)) {
         atomic_store(&lock->reserve, false);
-        atomic_store(&map->reserved_until, registry_now() + LOCK_RESERVATION);
-        atomic_store(&map->reserved_for, lock_self.process);
-    } else if (atomic_load_explicit(&map->reserved_for, memory_order_relaxed) ==
+        atomic_store(&map->head.reserved_until, registry_now() + LOCK_RESERVATION);
+        atomic_store(&map->head.reserved_for, lock_self.process);
+    } else if (atomic_load_explicit(&map->head.reserved_for, memory_order_relaxed) ==
                lock_self.process) {
-        atomic_store(&map->reserved_for, 0);
+        atomic_store(&map->head.reserved_for, 0);
     }
 }
 
@@ -176,50 +197,59 @@ void lock_reserve(struct lock *lock)
     atomic_store(&lock->reserve, true);
 }
 
-void publish_leaving(struct lock *lock)
+bool publish_leaving(struct lock *lock)
 {
+    uint64_t now = registry_now();
     if (!registry_usable(&lock->registry)) {
         atomic_store(&lock->changed, false);
-        return;
+        return false;
     }
     struct registry_layout *map = lock->registry.map;
     publish_reservation(lock, map);
     if (atomic_exchange(&lock->changed, false)) {
-        atomic_fetch_add(&map->generation, 1);
+        atomic_fetch_add(&map->head.generation, 1);
         lock->own_changes++;
         lock->generation++;
         if (lock->level == 0) {
-            atomic_store(&map->mark.state, MARK_CLEAN);
-            if (atomic_load_explicit(&map->crashed, memory_order_relaxed) != 0)
-                atomic_store(&map->crashed, 0);
+            atomic_store(&map->head.mark.state, MARK_CLEAN);
+            if (atomic_load_explicit(&map->head.crashed, memory_order_relaxed) != 0)
+                atomic_store(&map->head.crashed, 0);
         }
     }
+    registry_time(&map->hold_times, now - lock->acquired_at);
     clear_own_record(lock, map);
+    if (lock->level > 0 && atomic_load(&map->head.joined) > 0)
+        atomic_fetch_sub(&map->head.joined, 1);
+    bool waiters = atomic_load_explicit(&map->head.waiting, memory_order_seq_cst) > 0;
     deadlock_released(lock);
-    if (lock->level > 0 && atomic_load(&map->joined) > 0)
-        atomic_fetch_sub(&map->joined, 1);
-}
-
-/*
- * Called right after the unlock, on the strength of publish_leaving()'s look at the registry: a
- * waiter that queued up in between would else sleep a turn too long.
- */
-void publish_released(struct lock *lock)
-{
-    struct registry_layout *map = lock->registry.map;
-    if (map == NULL || atomic_load_explicit(&map->waiting, memory_order_seq_cst) == 0)
-        return;
-    registry_wake(&lock->registry);
+    return waiters;
 }
 
 /* Did the last holder die inside, and does that keep us out? */
-int publish_check_crash(struct lock *lock)
+int publish_check_crash(struct lock *lock, struct registry_head *head)
 {
-    struct registry_layout *map = lock->registry.map;
-    if (map == NULL || lock->level > 0)
+    if (lock->level > 0)
         return 0;
-    look_at_mark(lock, map);
-    return lock->on_crash == ON_CRASH_FAIL && atomic_load(&map->crashed) != 0 ? -EOWNERDEAD : 0;
+    if (head->mark.state != MARK_CLEAN)
+        look_at_mark(lock, head);
+    return lock->on_crash == ON_CRASH_FAIL && head->crashed != 0 ? -EOWNERDEAD : 0;
+}
+
+void lock_note_touch(struct lock *lock)
+{
+    struct timespec coarse;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &coarse);
+    uint64_t now = (uint64_t)coarse.tv_sec * 1000000000u + (uint64_t)coarse.tv_nsec;
+    uint64_t noted = atomic_load_explicit(&lock->touched_at, memory_order_relaxed);
+    /* The coarse clock may be behind what was noted. */
+    if (__builtin_expect((int64_t)(now - noted) < (int64_t)REGISTRY_TOUCH_AGE, 1))
+        return;
+    atomic_store_explicit(&lock->touched_at, now, memory_order_relaxed);
+    if (!lock_is_held(lock) || !registry_usable(&lock->registry))
+        return;
+    struct registry_holder *slot = lock->slot != NULL ? lock->slot : &lock->registry.map->exclusive;
+    if (atomic_load(&slot->process) == lock_self.process)
+        atomic_store_explicit(&slot->last_touch, now, memory_order_relaxed);
 }
 
 int lock_before_change(struct lock *lock)
@@ -242,13 +272,13 @@ void lock_process_ends(struct lock *lock)
     if (!lock_is_held(lock) || lock->level > 0 || !registry_usable(&lock->registry))
         return;
     struct registry_layout *map = lock->registry.map;
-    struct registry_mark *mark = &map->mark;
+    struct registry_mark *mark = &map->head.mark;
     if (!atomic_load(&lock->changed) || atomic_load(&mark->process) != lock_self.process)
         return;
     /* Still the holder until the kernel says otherwise: stdio is flushed after this. */
     if (lock->entry == NULL)
-        atomic_fetch_add(&map->generation, 1);
-    atomic_store(&map->crashed, 0);
+        atomic_fetch_add(&map->head.generation, 1);
+    atomic_store(&map->head.crashed, 0);
     atomic_store(&mark->state, MARK_ENDING);
 }
 
@@ -256,7 +286,7 @@ void lock_process_goes_on(struct lock *lock)
 {
     if (!atomic_load(&lock->changed) || !registry_usable(&lock->registry))
         return;
-    struct registry_mark *mark = &lock->registry.map->mark;
+    struct registry_mark *mark = &lock->registry.map->head.mark;
     if (atomic_load(&mark->process) == lock_self.process)
         atomic_store(&mark->state, MARK_CHANGED);
 }
@@ -264,7 +294,7 @@ void lock_process_goes_on(struct lock *lock)
 uint64_t lock_generation(struct lock *lock)
 {
     publish_open(lock);
-    return registry_usable(&lock->registry) ? atomic_load(&lock->registry.map->generation)
+    return registry_usable(&lock->registry) ? atomic_load(&lock->registry.map->head.generation)
                                             : lock->generation;
 }
 
@@ -272,17 +302,19 @@ uint64_t lock_generation(struct lock *lock)
 void publish_adopted(struct lock *lock)
 {
     lock->acquired_at = registry_now();
+    atomic_store_explicit(&lock->touched_at, lock->acquired_at, memory_order_relaxed);
     lock->taker = lock_this_thread();
     if (!registry_usable(&lock->registry))
         return;
     struct registry_layout *map = lock->registry.map;
     lock->acquisition = map->exclusive.acquisition;
-    lock->generation = atomic_load(&map->generation);
-    bool marked = atomic_load(&map->mark.process) == lock_self.process &&
-                  atomic_load(&map->mark.state) != MARK_CLEAN;
+    lock->generation = atomic_load(&map->head.generation);
+    bool marked = atomic_load(&map->head.mark.process) == lock_self.process &&
+                  atomic_load(&map->head.mark.state) != MARK_CLEAN;
     if (marked) /* what an ending program had settled is unsettled again: it went on */
-        atomic_store(&map->mark.state, MARK_CHANGED);
+        atomic_store(&map->head.mark.state, MARK_CHANGED);
     atomic_store(&lock->changed, marked);
+    mark_fence(lock);
     struct registry_holder self = describe_self(lock, lock_self.process);
     write_exclusive(map, &self);
 }
@@ -290,7 +322,12 @@ void publish_adopted(struct lock *lock)
 void lock_tell(struct lock *lock, const struct lock_notice *notice)
 {
     if (notice->kind != EVENT_NONE && registry_usable(&lock->registry))
-        registry_event(&lock->registry, notice->kind, notice->other, notice->error, notice->waited);
+        registry_event(&lock->registry, &(struct registry_event){.kind = notice->kind,
+                                                                 .process = lock_self.process,
+                                                                 .other = notice->other,
+                                                                 .error = (uint32_t)notice->error,
+                                                                 .nanoseconds = notice->waited,
+                                                                 .acquisition = lock->acquisition});
     if (lock_notify != NULL)
         lock_notify(lock, notice);
 }

@@ -15,17 +15,19 @@ void publish_open(struct lock *lock);
 void publish_mend(struct lock *lock);
 
 /*
- * With the lock just taken, and right after registry_usable(): looks at the last holder's mark.
+ * With the lock just taken, and what lock_attempt() has read: looks at the last holder's mark.
  * 0, or -EOWNERDEAD: it died inside, and the settings say that this keeps others out.
  */
-int publish_check_crash(struct lock *lock);
+int publish_check_crash(struct lock *lock, struct registry_head *head);
 
-/* Names us as holder; with `changes` as one who changes the table. Right after the former. */
+/* Names us as holder; with `changes` as one who changes the table. Right after lock_attempt(). */
 void publish_entered(struct lock *lock, bool changes);
 
-/* About to let go, and having let go. */
-void publish_leaving(struct lock *lock);
-void publish_released(struct lock *lock);
+/*
+ * About to let go: what we did counts. True when somebody waits, and registry_wake() is due after
+ * the unlock. One who queues up in between looks again by itself, soon.
+ */
+bool publish_leaving(struct lock *lock);
 
 /* After exec: the lock came with us. */
 void publish_adopted(struct lock *lock);

@@ -6,6 +6,7 @@
 #include "shim/lock/kernel.h"
 #include "shim/lock/own.h"
 #include "shim/lock/process.h"
+#include "shim/lock/self.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -55,10 +56,19 @@ struct header {
 static bool write_header(int descriptor)
 {
     struct header header = {.version = REGISTRY_VERSION,
-                            .header_size = (uint32_t)offsetof(struct registry_layout, holders),
+                            .header_size = (uint32_t)offsetof(struct registry_layout, counters),
                             .file_size = sizeof(struct registry_layout)};
     memcpy(header.magic, registry_magic, sizeof header.magic);
     return kernel_pwrite(descriptor, &header, sizeof header, 0) == (ssize_t)sizeof header;
+}
+
+static bool write_table_path(int descriptor, const char *table_path)
+{
+    size_t length = table_path != NULL ? strlen(table_path) : 0;
+    if (length == 0 || length >= sizeof((struct registry_layout *)NULL)->table)
+        return true;
+    return kernel_pwrite(descriptor, table_path, length, offsetof(struct registry_layout, table)) ==
+           (ssize_t)length;
 }
 
 /* Whoever may use the table may use its registry. */
@@ -88,7 +98,7 @@ static int make(const char *path, const char *table_path, const char *lock_path)
     if (descriptor < 0)
         return descriptor;
     int result = -EIO;
-    if (fill(descriptor) && write_header(descriptor)) {
+    if (fill(descriptor) && write_table_path(descriptor, table_path) && write_header(descriptor)) {
         take_owner_and_mode(descriptor, table_path, lock_path);
         result = (int)KERNEL_CALL(SYS_renameat2, AT_FDCWD, temporary, AT_FDCWD, path,
                                   1 /* RENAME_NOREPLACE */, 0);
@@ -216,29 +226,53 @@ bool registry_usable(struct registry *registry)
     return false;
 }
 
+bool registry_look(struct registry *registry, struct registry_head *head)
+{
+    if (registry->map != NULL) {
+        if (registry_read(registry, offsetof(struct registry_layout, head), head, sizeof *head))
+            return true;
+        registry->map = NULL;
+    }
+    memset(head, 0, sizeof *head);
+    return false;
+}
+
+void registry_time(struct registry_histogram *histogram, uint64_t nanoseconds)
+{
+    atomic_fetch_add_explicit(&histogram->buckets[registry_bucket(nanoseconds)], 1,
+                              memory_order_relaxed);
+    atomic_fetch_add_explicit(&histogram->sum, nanoseconds, memory_order_relaxed);
+    uint64_t maximum = atomic_load_explicit(&histogram->maximum, memory_order_relaxed);
+    while (nanoseconds > maximum &&
+           !atomic_compare_exchange_weak(&histogram->maximum, &maximum, nanoseconds)) {
+    }
+}
+
 void registry_count(struct registry *registry, enum registry_counter counter)
 {
     atomic_fetch_add_explicit(&registry->map->counters[counter], 1, memory_order_relaxed);
 }
 
-void registry_event(struct registry *registry, enum registry_event_kind kind, pid_t other,
-                    int error, uint64_t nanoseconds)
+void registry_event(struct registry *registry, const struct registry_event *event)
 {
-    uint64_t number = atomic_fetch_add(&registry->map->next_event, 1) + 1;
-    struct registry_event *event = &registry->map->events[number % REGISTRY_EVENTS];
-    atomic_store(&event->number, 0);
-    event->time = wall_clock();
-    event->kind = kind;
-    event->process = kernel_getpid();
-    event->other = other;
-    event->error = (uint32_t)error;
-    event->nanoseconds = nanoseconds;
-    atomic_store_explicit(&event->number, number, memory_order_release);
+    uint64_t number = atomic_fetch_add(&registry->map->head.next_event, 1) + 1;
+    struct registry_event *slot = &registry->map->events[number % REGISTRY_EVENTS];
+    atomic_store(&slot->number, 0);
+    slot->time = wall_clock();
+    slot->kind = event->kind;
+    slot->process = event->process;
+    slot->other = event->other;
+    slot->error = event->error;
+    slot->nanoseconds = event->nanoseconds;
+    slot->acquisition = event->acquisition;
+    atomic_store_explicit(&slot->number, number, memory_order_release);
 }
 
 static bool is_gone(const struct registry *registry, pid_t process, uint64_t start_time,
-                    uint64_t pid_namespace)
+                    uint64_t pid_namespace, uint64_t boot)
 {
+    if (boot != registry->boot && boot != 0 && registry->boot != 0)
+        return true;
     /* A pid of another namespace says nothing here. */
     if (pid_namespace != registry->pid_namespace)
         return false;
@@ -253,8 +287,8 @@ struct registry_holder *registry_claim_holder(struct registry *registry,
         for (int i = 0; i < REGISTRY_HOLDERS; i++) {
             struct registry_holder *slot = &registry->map->holders[i];
             int32_t owner = atomic_load(&slot->process);
-            if (owner != 0 &&
-                (round == 0 || !is_gone(registry, owner, slot->start_time, slot->pid_namespace)))
+            if (owner != 0 && (round == 0 || !is_gone(registry, owner, slot->start_time,
+                                                      slot->pid_namespace, slot->boot)))
                 continue;
             if (!atomic_compare_exchange_strong(&slot->process, &owner, pid))
                 continue;
@@ -268,6 +302,10 @@ struct registry_holder *registry_claim_holder(struct registry *registry,
             slot->level = holder->level;
             slot->supervisor = holder->supervisor;
             slot->last_touch = holder->since;
+            slot->boot = holder->boot;
+            slot->fence = holder->fence;
+            slot->thread = holder->thread;
+            slot->out_of_reach = 0;
             return slot;
         }
     }
@@ -275,28 +313,33 @@ struct registry_holder *registry_claim_holder(struct registry *registry,
     return NULL;
 }
 
+/* The counts are hints: a registry that was wiped meanwhile must not make them run below none. */
+static void count_down(_Atomic uint32_t *count)
+{
+    uint32_t now = atomic_load(count);
+    while (now > 0 && !atomic_compare_exchange_weak(count, &now, now - 1)) {
+    }
+}
+
 static void clear_waiter(struct registry_layout *map, struct registry_waiter *slot, int32_t owner)
 {
     atomic_store(&slot->ticket, 0);
-    if (atomic_compare_exchange_strong(&slot->process, &owner, 0)) {
-        uint32_t waiting = atomic_load(&map->waiting);
-        while (waiting > 0 && !atomic_compare_exchange_weak(&map->waiting, &waiting, waiting - 1)) {
-        }
-    }
+    if (atomic_compare_exchange_strong(&slot->process, &owner, 0))
+        count_down(&map->head.waiting);
 }
 
 int registry_wait_begin(struct registry *registry, pid_t process, uint64_t start_time,
                         enum registry_mode mode, uint64_t since, pid_t supervisor)
 {
     struct registry_layout *map = registry->map;
-    uint64_t ticket = atomic_fetch_add(&map->ticket, 1) + 1;
+    uint64_t ticket = atomic_fetch_add(&map->head.ticket, 1) + 1;
     /* The second time round the places of those who died waiting are taken. */
     for (int tried = 0; tried < 2 * REGISTRY_WAITERS; tried++) {
         int index = (int)((ticket + (uint64_t)tried) % REGISTRY_WAITERS);
         struct registry_waiter *slot = &map->waiters[index];
         int32_t owner = atomic_load(&slot->process);
         if (owner != 0 && tried >= REGISTRY_WAITERS &&
-            is_gone(registry, owner, slot->start_time, slot->pid_namespace))
+            is_gone(registry, owner, slot->start_time, slot->pid_namespace, slot->boot))
             clear_waiter(map, slot, owner);
         owner = 0;
         if (!atomic_compare_exchange_strong(&slot->process, &owner, process))
@@ -306,11 +349,14 @@ int registry_wait_begin(struct registry *registry, pid_t process, uint64_t start
         slot->since = since;
         slot->supervisor = supervisor;
         slot->pid_namespace = registry->pid_namespace;
+        slot->boot = registry->boot;
+        slot->thread = lock_self_thread();
         atomic_store(&slot->ticket, ticket);
-        atomic_fetch_add(&map->waiting, 1);
+        atomic_fetch_add(&map->head.waiting, 1);
         return index;
     }
     registry_count(registry, COUNT_OVERFLOWN);
+    atomic_fetch_add(&map->head.unlisted, 1);
     return -1;
 }
 
@@ -318,6 +364,8 @@ void registry_wait_end(struct registry *registry, int slot, pid_t process)
 {
     if (slot >= 0)
         clear_waiter(registry->map, &registry->map->waiters[slot], process);
+    else
+        count_down(&registry->map->head.unlisted);
 }
 
 /*
@@ -356,7 +404,8 @@ int registry_wait_rank(struct registry *registry, int slot)
         if (owner == 0 || theirs == 0 || theirs >= ticket)
             continue;
         /* Only the few in front matter, so only they are looked at closely. */
-        if (before < 4 && is_gone(registry, owner, other->start_time, other->pid_namespace)) {
+        if (before < 4 &&
+            is_gone(registry, owner, other->start_time, other->pid_namespace, other->boot)) {
             if (registry_usable(registry))
                 clear_waiter(registry->map, &registry->map->waiters[i], owner);
             continue;

@@ -19,7 +19,8 @@
  *   - A crash between any two of these leaves either no trace, or a mark whose owner is dead, which
  *     the next holder finds. A wake that is lost costs a waiter one turn of its timeout.
  *   - Others may truncate the file at any time, and a load or store beyond its end would be a
- *     SIGBUS. So every group of accesses starts with registry_usable(), which asks for the size.
+ *     SIGBUS. So every group of accesses starts with registry_look() or registry_usable(), which
+ *     ask the kernel, and is short; what takes longer reads copies (registry_read()).
  */
 #ifndef LOCKSHIM_REGISTRY_H
 #define LOCKSHIM_REGISTRY_H
@@ -31,7 +32,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
-#define REGISTRY_VERSION 1u
+#define REGISTRY_VERSION 2u
 #define REGISTRY_HOLDERS 128
 #define REGISTRY_WAITERS 1024
 #define REGISTRY_EVENTS 4096
@@ -39,7 +40,10 @@
 
 enum registry_mode { REGISTRY_EXCLUSIVE = 1, REGISTRY_SHARED = 2, REGISTRY_JOINED = 3 };
 
-/* One who holds. 64 bytes. Times are CLOCK_MONOTONIC in nanoseconds. */
+/*
+ * One who holds. 128 bytes. Times are CLOCK_MONOTONIC in nanoseconds. A process is named by pid,
+ * start time (process.h), boot and PID namespace together.
+ */
 struct registry_holder {
     _Atomic int32_t process; /* 0: free */
     uint32_t mode;           /* enum registry_mode */
@@ -47,12 +51,18 @@ struct registry_holder {
     uint64_t since;
     uint64_t acquisition;
     uint64_t pid_namespace;
-    uint32_t scope;      /* enum scope */
-    int32_t descriptor;  /* the holder's descriptor of the lock file */
-    uint32_t level;      /* 0, or how deep it joined */
-    int32_t supervisor;  /* of the command that it belongs to, or 0 */
-    uint64_t last_touch; /* written when it costs nothing */
+    uint32_t scope;              /* enum scope */
+    int32_t descriptor;          /* the holder's descriptor of the lock file */
+    uint32_t level;              /* 0, or how deep it joined */
+    int32_t supervisor;          /* of the command that it belongs to, or 0 */
+    _Atomic uint64_t last_touch; /* of the table by name; at most REGISTRY_TOUCH_AGE too old */
+    uint64_t boot;               /* process_boot_number() */
+    uint64_t fence;              /* where in its memory its struct fence is (fence.h), or 0 */
+    int32_t thread;              /* the thread that took it */
+    uint32_t out_of_reach;       /* it has started a program that no fence can stop */
+    uint64_t reserved[4];
 };
+#define REGISTRY_TOUCH_AGE 1000000000u
 
 /* One who waits. 64 bytes. */
 struct registry_waiter {
@@ -64,7 +74,9 @@ struct registry_waiter {
     uint64_t pid_namespace;
     _Atomic uint32_t wake; /* futex: look again */
     int32_t supervisor;    /* of the command that it belongs to, or 0 */
-    uint64_t reserved[2];
+    uint64_t boot;
+    int32_t thread;
+    uint32_t reserved;
 };
 
 /* A holder of this lock is blocked on another lock: an edge for the search of cycles. 40 bytes. */
@@ -99,7 +111,10 @@ enum registry_event_kind {
     EVENT_REPLACED,
     EVENT_JOINED,
     EVENT_LOST_UPDATE,
-    EVENT_OUT_OF_REACH
+    EVENT_OUT_OF_REACH,
+    EVENT_ROLLBACK, /* a table was put back as it was before its last holder */
+    EVENT_ACCEPTED, /* a person said that a table is well though its last holder died inside */
+    EVENT_KINDS
 };
 
 /* 64 bytes. `number` is written last: an event whose number does not fit its place is unfinished.
@@ -109,10 +124,11 @@ struct registry_event {
     uint64_t time; /* CLOCK_REALTIME, nanoseconds */
     uint32_t kind; /* enum registry_event_kind */
     int32_t process;
-    int32_t other;  /* the process on the other side, or 0 */
-    uint32_t error; /* errno, or 0 */
-    uint64_t nanoseconds;
-    uint64_t reserved[3];
+    int32_t other;        /* the process on the other side, or 0 */
+    uint32_t error;       /* errno, or 0 */
+    uint64_t nanoseconds; /* how long it was waited, or held */
+    uint64_t acquisition; /* the one that it is about, or 0 */
+    uint64_t reserved[2];
 };
 
 enum registry_counter {
@@ -126,8 +142,59 @@ enum registry_counter {
     COUNT_JOINED,
     COUNT_LOST_UPDATES,
     COUNT_OVERFLOWN, /* waiters and holders that found no slot */
+    COUNT_ROLLBACKS,
     COUNTERS = 16
 };
+
+/*
+ * How long something took: a bucket for every sixteenth of a power of two, so that a value read
+ * back is at most 1/16 off. Up to 2^48 ns (78 hours); what is longer counts there.
+ */
+#define REGISTRY_BUCKETS (16 + 44 * 16)
+struct registry_histogram {
+    _Atomic uint64_t sum; /* ns */
+    _Atomic uint64_t maximum;
+    _Atomic uint64_t buckets[REGISTRY_BUCKETS];
+};
+
+/* The bucket that a time belongs to. */
+static inline unsigned registry_bucket(uint64_t nanoseconds)
+{
+    if (nanoseconds < 16)
+        return (unsigned)nanoseconds;
+    unsigned exponent = 63 - (unsigned)__builtin_clzll(nanoseconds);
+    if (exponent >= 48)
+        return REGISTRY_BUCKETS - 1;
+    return (exponent - 3) * 16 + (unsigned)(nanoseconds >> (exponent - 4) & 15);
+}
+
+/* The smallest time that belongs to a bucket; of one behind the last: where that ends. */
+static inline uint64_t registry_bucket_start(unsigned bucket)
+{
+    if (bucket < 16)
+        return bucket;
+    return (uint64_t)(16 + bucket % 16) << (bucket / 16 - 1);
+}
+
+/* What every taker looks at, in one small read. */
+struct registry_head {
+    _Atomic uint64_t generation;
+    _Atomic uint64_t acquisition;
+    _Atomic uint64_t ticket;
+    _Atomic uint64_t next_event;
+    _Atomic uint32_t unlisted;       /* waiters that found no slot; a hint */
+    _Atomic uint32_t waiting;        /* how many slots of waiters are taken; a hint */
+    _Atomic uint32_t joined;         /* how many have joined; a hint */
+    _Atomic uint32_t crashed;        /* the last holder died inside and nobody has recovered */
+    _Atomic uint64_t lock_inode;     /* the lock file that the last holder saw at the path */
+    _Atomic uint64_t reserved_until; /* CLOCK_MONOTONIC; see lock_reserve() */
+    _Atomic int32_t reserved_for;    /* the process that is about to come back */
+    uint32_t reserved_other;
+    _Atomic uint64_t broken; /* the last acquisition that was broken */
+    struct registry_mark mark;
+    uint64_t reserved[18];
+};
+_Static_assert(sizeof(struct registry_head) == 256, "the head is read in one go");
 
 struct registry_layout {
     char magic[8];
@@ -135,24 +202,16 @@ struct registry_layout {
     uint32_t header_size;
     uint64_t file_size;
     uint64_t reserved[5];
-    _Atomic uint64_t generation;
-    _Atomic uint64_t acquisition;
-    _Atomic uint64_t ticket;
-    _Atomic uint64_t next_event;
-    uint32_t reserved_word;
-    _Atomic uint32_t waiting;        /* how many slots of waiters are taken; a hint */
-    _Atomic uint32_t joined;         /* how many have joined; a hint */
-    _Atomic uint32_t crashed;        /* the last holder died inside and nobody has recovered */
-    _Atomic uint64_t lock_inode;     /* the lock file that the last holder saw at the path */
-    _Atomic uint64_t reserved_until; /* CLOCK_MONOTONIC; see lock_reserve() */
-    _Atomic int32_t reserved_for;    /* the process that is about to come back */
     _Atomic uint64_t counters[COUNTERS];
-    struct registry_mark mark;
-    struct registry_holder exclusive;
+    _Alignas(64) struct registry_holder exclusive;
     struct registry_blocked blocked[REGISTRY_BLOCKED];
+    _Alignas(64) struct registry_histogram wait_times; /* of those who had to wait and got it */
+    _Alignas(64) struct registry_histogram hold_times;
+    char table[4096]; /* the path of the table that it was made for; ends in a NUL */
     _Alignas(4096) struct registry_holder holders[REGISTRY_HOLDERS];
     struct registry_waiter waiters[REGISTRY_WAITERS];
     struct registry_event events[REGISTRY_EVENTS];
+    _Alignas(256) struct registry_head head; /* last: who reads it knows that the file is whole */
 };
 
 /* A process's hold on a registry. All zero but the descriptor (-1): without one. */
@@ -179,17 +238,23 @@ void registry_open_existing(struct registry *registry, const char *lock_path);
 /* May the map be touched? Asks for the file's size; gives the map up for good if it shrank. */
 bool registry_usable(struct registry *registry);
 
+/* The same, and copies the head, by one read. Without a registry all of the copy is 0. */
+bool registry_look(struct registry *registry, struct registry_head *head);
+
 /* The functions below are called right after registry_usable() said yes. */
 
 void registry_count(struct registry *registry, enum registry_counter counter);
-void registry_event(struct registry *registry, enum registry_event_kind kind, pid_t other,
-                    int error, uint64_t nanoseconds);
+
+/* Adds an event to the ring; its number and time are given here. */
+void registry_event(struct registry *registry, const struct registry_event *event);
+
+void registry_time(struct registry_histogram *histogram, uint64_t nanoseconds);
 
 /* Claims a slot among the holders; NULL when all are taken by the living. */
 struct registry_holder *registry_claim_holder(struct registry *registry,
                                               const struct registry_holder *holder);
 
-/* Queues up: returns the slot's index, or -1 when there is none (then the ticket counts alone). */
+/* Queues up: returns the slot's index, or -1 when there is none (then it is only counted). */
 int registry_wait_begin(struct registry *registry, pid_t process, uint64_t start_time,
                         enum registry_mode mode, uint64_t since, pid_t supervisor);
 void registry_wait_end(struct registry *registry, int slot, pid_t process);

@@ -25,6 +25,19 @@ uint64_t lock_self_start_time(void)
     return lock_self.start_time;
 }
 
+pid_t lock_self_thread(void)
+{
+    static __thread struct {
+        pid_t process, thread;
+    } known;
+    pid_t process = atomic_load_explicit(&lock_self.process, memory_order_relaxed);
+    if (known.thread == 0 || known.process != process) {
+        known.process = process;
+        known.thread = kernel_gettid();
+    }
+    return known.thread;
+}
+
 static bool makes_children(const char *name)
 {
     return strcmp(name, "vfork") == 0 || strcmp(name, "__vfork") == 0 ||

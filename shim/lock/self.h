@@ -28,6 +28,9 @@ void lock_self_look_at_objects(void);
 /* The start time of this process (process.h), read on first use. */
 uint64_t lock_self_start_time(void);
 
+/* The calling thread's number, without a system call where it was asked before. */
+pid_t lock_self_thread(void);
+
 /* Is this the process that the memory belongs to? No system call where nobody can vfork. */
 static inline bool lock_self_is_here(void)
 {

@@ -41,6 +41,7 @@ struct wait {
     uint64_t next_look; /* at the holder's and our own relations */
     int slot;
     bool told;
+    bool slept;
     bool behind_joined; /* the holder waits for us, but another one has joined it already */
 };
 
@@ -146,7 +147,8 @@ static int join(struct wait *wait)
             return -EDEADLK; /* a lock file that we may only read: no way to keep joiners apart */
         /* Somebody deeper, or the holder is another one by now: then it was not our turn. */
         if (!lock_range_taken(descriptor, level + 1)) {
-            if (lock_attempt(lock) == 0) {
+            struct registry_head head;
+            if (lock_attempt(lock, &head) == 0) {
                 (void)lock_level(descriptor, level, F_UNLCK);
                 return 0;
             }
@@ -204,14 +206,15 @@ static void sleep_until_end_of(pid_t process, int64_t tick)
 static void sleep_a_while(struct wait *wait, uint32_t word)
 {
     struct lock *lock = wait->lock;
-    int64_t tick = TICK_IN_FRONT;
+    /* The first time, somebody may have let go just before we were in the queue, unseen. */
+    int64_t tick = wait->slept ? TICK_IN_FRONT : MILLISECOND / 2;
     int rank = 0;
     bool usable = registry_usable(&lock->registry);
     if (usable) {
         rank = registry_wait_rank(&lock->registry, wait->slot);
         if (rank >= WATCHERS)
             tick = rank < NEAR ? TICK_NEAR : TICK_BEHIND;
-        if (atomic_load(&lock->registry.map->reserved_for) == lock_self.process) {
+        if (atomic_load(&lock->registry.map->head.reserved_for) == lock_self.process) {
             rank = 0; /* the others stand back for us */
             tick = MILLISECOND;
         }
@@ -226,6 +229,7 @@ static void sleep_a_while(struct wait *wait, uint32_t word)
         if (left < tick)
             tick = left;
     }
+    wait->slept = true;
     usable = usable && registry_usable(&lock->registry); /* counting ranks took its time */
     pid_t process = usable && rank < WATCHERS ? holder_whose_end_frees(lock) : 0;
     if (process > 0 && !wait->behind_joined)
@@ -257,12 +261,20 @@ static uint32_t wake_word(struct wait *wait)
     return atomic_load(&registry->map->waiters[wait->slot].wake);
 }
 
+/* Stands back, without a look at the lock itself, where it is kept for another one. */
+static int attempt(const struct wait *wait)
+{
+    struct registry_head head;
+    if (registry_look(&wait->lock->registry, &head) && lock_reserved_for_another(wait->lock, &head))
+        return -EWOULDBLOCK;
+    return lock_attempt(wait->lock, &head);
+}
+
 static int wait_in_queue(struct wait *wait)
 {
-    struct lock *lock = wait->lock;
     for (;;) {
         uint32_t word = wake_word(wait);
-        int result = lock_attempt(lock);
+        int result = attempt(wait);
         if (result != -EWOULDBLOCK)
             return result;
         uint64_t now = registry_now();
@@ -321,7 +333,9 @@ int lock_wait(struct lock *lock, int64_t timeout)
     if (registry_usable(&lock->registry)) {
         registry_wait_end(&lock->registry, wait.slot, self);
         /* Those behind have moved up: the new ones in front begin to keep watch. */
-        if (atomic_load(&lock->registry.map->waiting) > 0)
+        if (result == 0)
+            registry_time(&lock->registry.map->wait_times, registry_now() - wait.began);
+        if (atomic_load(&lock->registry.map->head.waiting) > 0)
             registry_wake(&lock->registry);
     }
     if (result != 0)

@@ -268,13 +268,13 @@ static void test_the_queue(void **state)
     assert_int_equal(registry_wait_rank(&registry, first), 0);
     assert_int_equal(registry_wait_rank(&registry, second), 1);
     assert_int_equal(registry_wait_rank(&registry, -1), 0);
-    assert_int_equal(registry.map->waiting, 2);
+    assert_int_equal(registry.map->head.waiting, 2);
     registry_wait_end(&registry, first, getpid());
     assert_int_equal(registry_wait_rank(&registry, second), 0);
     registry_wait_end(&registry, second, getpid());
     registry_wait_end(&registry, second, getpid());
     registry_wait_end(&registry, -1, getpid());
-    assert_int_equal(registry.map->waiting, 0);
+    assert_int_equal(registry.map->head.waiting, 0);
     for (int i = 0; i < REGISTRY_WAITERS; i++)
         assert_true(registry_wait_begin(&registry, getpid(), own, REGISTRY_EXCLUSIVE, 4, 0) >= 0);
     assert_int_equal(registry_wait_begin(&registry, getpid(), own, REGISTRY_EXCLUSIVE, 5, 0), -1);
@@ -293,7 +293,7 @@ static void test_queue_of_the_dead(void **state)
     for (int i = 0; i < REGISTRY_WAITERS; i++)
         assert_true(registry_wait_begin(&registry, getpid(), own, REGISTRY_EXCLUSIVE, 2, 0) >= 0);
     assert_int_equal(registry.map->counters[COUNT_OVERFLOWN], 0);
-    assert_int_equal(registry.map->waiting, REGISTRY_WAITERS);
+    assert_int_equal(registry.map->head.waiting, REGISTRY_WAITERS);
     registry_close(&registry);
 }
 
@@ -302,8 +302,12 @@ static void test_events(void **state)
     (void)state;
     struct registry registry = opened();
     for (uint64_t i = 1; i <= REGISTRY_EVENTS + 10; i++)
-        registry_event(&registry, EVENT_TIMEOUT, 7, 11, i);
-    assert_int_equal(registry.map->next_event, REGISTRY_EVENTS + 10);
+        registry_event(&registry, &(struct registry_event){.kind = EVENT_TIMEOUT,
+                                                           .process = getpid(),
+                                                           .other = 7,
+                                                           .error = 11,
+                                                           .nanoseconds = i});
+    assert_int_equal(registry.map->head.next_event, REGISTRY_EVENTS + 10);
     const struct registry_event *event = &registry.map->events[5];
     assert_int_equal(event->number, REGISTRY_EVENTS + 5);
     assert_int_equal(event->nanoseconds, REGISTRY_EVENTS + 5);
@@ -330,7 +334,7 @@ static void test_hostile_content(void **state)
         (void)registry_wait_rank(&registry, slot);
         registry_wait_end(&registry, slot, getpid());
         registry_count(&registry, COUNT_CRASHES);
-        registry_event(&registry, EVENT_CRASH, 1, 2, 3);
+        registry_event(&registry, &(struct registry_event){.kind = EVENT_CRASH, .other = 1});
         registry_close(&registry);
     }
 }
