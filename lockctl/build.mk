@@ -1,7 +1,7 @@
 # lockctl: one file a command, over the shim's own lock and settings.
 DEPS_BUILD += libbsd-dev libinih-dev
 
-LOCKCTL_SOURCES := $(wildcard lockctl/*.c)
+LOCKCTL_SOURCES := $(wildcard lockctl/*.c lockctl/inspect/*.c)
 LOCKCTL_OBJECTS := $(LOCKCTL_SOURCES:%.c=$(BUILD)/obj/%.o)
 LOCKCTL_CFLAGS = $(BASE_CFLAGS) $(CFLAGS) $(HARDENED) $(shell pkg-config --cflags libbsd-overlay inih) \
 	-DLIBDIR='"$(LIBDIR)"'
@@ -23,4 +23,4 @@ install-lockctl: $(BUILD)/lockctl
 	install -D $(BUILD)/lockctl $(DESTDIR)$(BINDIR)/lockctl
 	install -D -m 0644 man/lockctl.1 $(DESTDIR)$(MANDIR)/man1/lockctl.1
 
-LINT_C += $(LOCKCTL_SOURCES) $(wildcard lockctl/*.h)
+LINT_C += $(LOCKCTL_SOURCES) $(wildcard lockctl/*.h lockctl/inspect/*.h)
