@@ -1,0 +1,640 @@
+/*
+ * Registries read from outside: what the shim wrote comes back, what is wrong, cut off, of another
+ * version or hostile is told or left out, and nothing is made or changed.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "lockctl/inspect/registry_view.h"
+#include "shim/lock/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char directory[64];
+static char lock_path[128], registry_path[160];
+static struct registry made;
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *where)
+{
+    (void)status, (void)type, (void)where;
+    return remove(path);
+}
+
+static int clean_up(void **state)
+{
+    (void)state;
+    registry_close(&made);
+    return nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    (void)strcpy(directory, "/tmp/lockshim-view-XXXXXX");
+    if (mkdtemp(directory) == NULL)
+        return -1;
+    (void)snprintf(lock_path, sizeof lock_path, "%s/lock", directory);
+    (void)snprintf(registry_path, sizeof registry_path, "%s.registry", lock_path);
+    registry_open(&made, lock_path, "/srv/table", false);
+    return made.map != NULL ? 0 : -1;
+}
+
+static struct registry_view view;
+
+static void open_view(void)
+{
+    assert_true(registry_view_open(&view, lock_path));
+    assert_string_equal(view.problem, "");
+}
+
+static void assert_problem(int error, const char *problem)
+{
+    assert_false(registry_view_open(&view, lock_path));
+    assert_int_equal(view.error, error);
+    assert_string_equal(view.problem, problem);
+    assert_int_equal(view.descriptor, -1);
+    registry_view_close(&view);
+}
+
+static struct registry_holder self_as_holder(void)
+{
+    return (struct registry_holder){.process = getpid(),
+                                    .mode = REGISTRY_SHARED,
+                                    .start_time = process_start_time(getpid()),
+                                    .since = registry_now(),
+                                    .acquisition = 42,
+                                    .pid_namespace = made.pid_namespace,
+                                    .scope = SCOPE_SESSION,
+                                    .descriptor = 1023,
+                                    .supervisor = getppid(),
+                                    .boot = made.boot,
+                                    .fence = 0x1234,
+                                    .thread = getpid()};
+}
+
+static void test_what_is_told_of_holders(void **state)
+{
+    (void)state;
+    static struct view_holder holders[REGISTRY_HOLDERS];
+    struct registry_holder self = self_as_holder();
+    open_view();
+    assert_false(registry_view_exclusive(&view, &holders[0]));
+    assert_int_equal(registry_view_holders(&view, holders), 0);
+    assert_non_null(registry_claim_holder(&made, &self));
+    assert_int_equal(registry_view_holders(&view, holders), 1);
+    assert_int_equal(holders[0].process, getpid());
+    assert_int_equal(holders[0].mode, REGISTRY_SHARED);
+    assert_int_equal(holders[0].scope, SCOPE_SESSION);
+    assert_int_equal(holders[0].life, VIEW_LIVING);
+    assert_int_equal(holders[0].start_time, self.start_time);
+    assert_int_equal(holders[0].since, self.since);
+    assert_int_equal(holders[0].last_touch, self.since);
+    assert_int_equal(holders[0].acquisition, 42);
+    assert_int_equal(holders[0].descriptor, 1023);
+    assert_int_equal(holders[0].supervisor, getppid());
+    assert_int_equal(holders[0].thread, getpid());
+    assert_int_equal(holders[0].fence, 0x1234);
+    assert_false(holders[0].out_of_reach);
+    self.mode = REGISTRY_EXCLUSIVE;
+    made.map->exclusive = self;
+    assert_true(registry_view_exclusive(&view, &holders[0]));
+    assert_int_equal(holders[0].mode, REGISTRY_EXCLUSIVE);
+    registry_view_close(&view);
+}
+
+static void test_life(void **state)
+{
+    (void)state;
+    struct view_holder holder;
+    struct registry_holder self = self_as_holder();
+    open_view();
+    self.start_time++;
+    made.map->exclusive = self;
+    assert_true(registry_view_exclusive(&view, &holder));
+    assert_int_equal(holder.life, VIEW_GONE);
+    self.start_time--;
+    self.pid_namespace++;
+    made.map->exclusive = self;
+    assert_true(registry_view_exclusive(&view, &holder));
+    assert_int_equal(holder.life, VIEW_ELSEWHERE);
+    assert_int_equal(holder.since, self.since);
+    self.pid_namespace--;
+    self.boot++;
+    made.map->exclusive = self;
+    assert_true(registry_view_exclusive(&view, &holder));
+    assert_int_equal(holder.life, VIEW_GONE);
+    assert_int_equal(holder.since, 0);
+    registry_view_close(&view);
+}
+
+/* What no shim writes is left out, field by field or as a whole. */
+static void test_insane_holders(void **state)
+{
+    (void)state;
+    struct view_holder holder;
+    open_view();
+    struct registry_holder *raw = &made.map->exclusive;
+    *raw = self_as_holder();
+    raw->since = registry_now() + 3600000000000u;
+    raw->last_touch = UINT64_MAX;
+    raw->descriptor = -7;
+    raw->level = 99;
+    raw->supervisor = -1;
+    raw->thread = INT32_MAX;
+    assert_true(registry_view_exclusive(&view, &holder));
+    assert_int_equal(holder.since, 0);
+    assert_int_equal(holder.last_touch, 0);
+    assert_int_equal(holder.descriptor, -1);
+    assert_int_equal(holder.level, 0);
+    assert_int_equal(holder.supervisor, 0);
+    assert_int_equal(holder.thread, 0);
+    raw->process = -1;
+    assert_false(registry_view_exclusive(&view, &holder));
+    raw->process = 1 << 23;
+    assert_false(registry_view_exclusive(&view, &holder));
+    raw->process = getpid();
+    raw->mode = 4;
+    assert_false(registry_view_exclusive(&view, &holder));
+    raw->mode = 0;
+    assert_false(registry_view_exclusive(&view, &holder));
+    raw->mode = REGISTRY_EXCLUSIVE;
+    raw->scope = SCOPE_CALL + 1;
+    assert_false(registry_view_exclusive(&view, &holder));
+    raw->scope = SCOPE_CALL;
+    assert_true(registry_view_exclusive(&view, &holder));
+    registry_view_close(&view);
+}
+
+static void test_waiters(void **state)
+{
+    (void)state;
+    static struct view_waiter waiters[REGISTRY_WAITERS];
+    uint64_t start = process_start_time(getpid());
+    uint64_t since = registry_now();
+    open_view();
+    made.map->head.ticket = REGISTRY_WAITERS - 2; /* the queue goes round the end of the slots */
+    for (int i = 0; i < 4; i++)
+        assert_true(registry_wait_begin(&made, getpid(), start,
+                                        i % 2 == 0 ? REGISTRY_EXCLUSIVE : REGISTRY_SHARED, since,
+                                        getppid()) >= 0);
+    assert_int_equal(registry_view_waiters(&view, waiters), 4);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(waiters[i].ticket, REGISTRY_WAITERS - 1 + i);
+        assert_int_equal(waiters[i].slot, (REGISTRY_WAITERS - 1 + i) % REGISTRY_WAITERS);
+        assert_int_equal(waiters[i].mode, i % 2 == 0 ? REGISTRY_EXCLUSIVE : REGISTRY_SHARED);
+        assert_int_equal(waiters[i].process, getpid());
+        assert_int_equal(waiters[i].life, VIEW_LIVING);
+        assert_int_equal(waiters[i].since, since);
+        assert_int_equal(waiters[i].supervisor, getppid());
+    }
+    made.map->waiters[waiters[1].slot].ticket = 0;
+    made.map->waiters[waiters[2].slot].mode = REGISTRY_JOINED;
+    made.map->waiters[waiters[3].slot].process = -3;
+    assert_int_equal(registry_view_waiters(&view, waiters), 1);
+    registry_view_close(&view);
+}
+
+static void test_head_and_table(void **state)
+{
+    (void)state;
+    struct view_head head;
+    char path[4096];
+    open_view();
+    struct registry_head *raw = &made.map->head;
+    raw->generation = 7;
+    raw->acquisition = 8;
+    raw->broken = 5;
+    raw->mark =
+        (struct registry_mark){MARK_CHANGED, getpid(), process_start_time(getpid()), made.boot, 8};
+    assert_true(registry_view_head(&view, &head));
+    assert_int_equal(head.generation, 7);
+    assert_int_equal(head.acquisition, 8);
+    assert_int_equal(head.broken, 5);
+    assert_int_equal(head.mark.state, MARK_CHANGED);
+    assert_int_equal(head.mark.process, getpid());
+    assert_int_equal(head.mark.life, VIEW_LIVING);
+    assert_int_equal(head.mark.acquisition, 8);
+    assert_false(head.crashed);
+    raw->waiting = raw->joined = raw->unlisted = raw->crashed = UINT32_MAX;
+    raw->mark.state = 77;
+    assert_true(registry_view_head(&view, &head));
+    assert_int_equal(head.waiting, REGISTRY_WAITERS);
+    assert_int_equal(head.joined, REGISTRY_HOLDERS);
+    assert_int_equal(head.unlisted, 1 << 22);
+    assert_true(head.crashed);
+    assert_int_equal(head.mark.state, MARK_CLEAN);
+    assert_string_equal(registry_view_table(&view, path), "/srv/table");
+    memset(made.map->table, '/', sizeof made.map->table);
+    assert_string_equal(registry_view_table(&view, path), "");
+    (void)strcpy(made.map->table, "relative");
+    assert_string_equal(registry_view_table(&view, path), "");
+    registry_view_close(&view);
+}
+
+static void test_blocked(void **state)
+{
+    (void)state;
+    struct view_blocked blocked[REGISTRY_BLOCKED];
+    open_view();
+    made.map->blocked[3] =
+        (struct registry_blocked){getpid(), 5, process_start_time(getpid()), 6, 7, 8};
+    made.map->blocked[4] = (struct registry_blocked){.process = getpid()};
+    made.map->blocked[5] = (struct registry_blocked){.process = getpid(), .since = UINT64_MAX};
+    made.map->blocked[6] = (struct registry_blocked){.process = -1, .since = 1};
+    assert_int_equal(registry_view_blocked(&view, blocked), 1);
+    assert_int_equal(blocked[0].process, getpid());
+    assert_int_equal(blocked[0].descriptor, 5);
+    assert_int_equal(blocked[0].device, 6);
+    assert_int_equal(blocked[0].inode, 7);
+    registry_view_close(&view);
+}
+
+static void test_counters_and_times(void **state)
+{
+    (void)state;
+    struct view_counters counters;
+    static struct view_histogram times;
+    open_view();
+    for (int i = 0; i < 3; i++)
+        registry_count(&made, COUNT_TIMEOUTS);
+    assert_true(registry_view_counters(&view, &counters));
+    assert_int_equal(counters.values[COUNT_TIMEOUTS], 3);
+    assert_int_equal(counters.values[COUNT_CRASHES], 0);
+    registry_time(&made.map->wait_times, 1000);
+    registry_time(&made.map->wait_times, 3000000);
+    assert_true(registry_view_wait_times(&view, &times));
+    assert_int_equal(times.count, 2);
+    assert_int_equal(times.sum, 3001000);
+    assert_int_equal(times.maximum, 3000000);
+    assert_int_equal(times.buckets[registry_bucket(1000)], 1);
+    assert_true(registry_view_hold_times(&view, &times));
+    assert_int_equal(times.count, 0);
+    assert_int_equal(times.maximum, 0);
+    registry_view_close(&view);
+}
+
+/* Sum and maximum that no buckets can have come from. */
+static void test_insane_times(void **state)
+{
+    (void)state;
+    static struct view_histogram times;
+    open_view();
+    struct registry_histogram *raw = &made.map->hold_times;
+    raw->buckets[registry_bucket(1024)] = 10;
+    raw->sum = UINT64_MAX;
+    raw->maximum = UINT64_MAX;
+    assert_true(registry_view_hold_times(&view, &times));
+    assert_int_equal(times.count, 10);
+    assert_int_equal(times.sum, 10 * 1087);
+    assert_int_equal(times.maximum, 1087);
+    raw->sum = raw->maximum = 0;
+    assert_true(registry_view_hold_times(&view, &times));
+    assert_int_equal(times.sum, 10 * 1024);
+    assert_int_equal(times.maximum, 1024);
+    for (int i = 0; i < REGISTRY_BUCKETS; i++)
+        raw->buckets[i] = UINT64_MAX;
+    raw->sum = raw->maximum = UINT64_MAX;
+    assert_true(registry_view_hold_times(&view, &times));
+    assert_int_equal(times.count, UINT64_MAX);
+    assert_int_equal(times.maximum, UINT64_MAX);
+    raw->buckets[REGISTRY_BUCKETS - 1] = 0;
+    assert_true(registry_view_hold_times(&view, &times));
+    assert_int_equal(times.maximum, registry_bucket_start(REGISTRY_BUCKETS - 1) - 1);
+    registry_view_close(&view);
+}
+
+static void add_events(int count)
+{
+    for (int i = 0; i < count; i++)
+        registry_event(&made, &(struct registry_event){.kind = EVENT_TIMEOUT,
+                                                       .process = getpid(),
+                                                       .other = 7,
+                                                       .error = EAGAIN,
+                                                       .nanoseconds = 5,
+                                                       .acquisition = 6});
+}
+
+static struct view_event events[REGISTRY_EVENTS];
+
+static void test_events(void **state)
+{
+    (void)state;
+    open_view();
+    assert_int_equal(registry_view_events(&view, 0, events), 0);
+    add_events(3);
+    assert_int_equal(registry_view_events(&view, 0, events), 3);
+    assert_int_equal(events[0].number, 1);
+    assert_int_equal(events[2].number, 3);
+    assert_int_equal(events[0].kind, EVENT_TIMEOUT);
+    assert_int_equal(events[0].process, getpid());
+    assert_int_equal(events[0].other, 7);
+    assert_int_equal(events[0].error, EAGAIN);
+    assert_int_equal(events[0].nanoseconds, 5);
+    assert_int_equal(events[0].acquisition, 6);
+    assert_true(events[0].time > UINT64_C(1700000000) * 1000000000);
+    assert_int_equal(registry_view_events(&view, 2, events), 1);
+    assert_int_equal(events[0].number, 3);
+    assert_int_equal(registry_view_events(&view, 3, events), 0);
+    add_events(REGISTRY_EVENTS);
+    assert_int_equal(registry_view_events(&view, 0, events), REGISTRY_EVENTS);
+    assert_int_equal(events[0].number, 4);
+    assert_int_equal(events[REGISTRY_EVENTS - 1].number, REGISTRY_EVENTS + 3);
+    registry_view_close(&view);
+}
+
+static void test_insane_events(void **state)
+{
+    (void)state;
+    open_view();
+    add_events(8);
+    made.map->events[1].number = 0;                   /* unfinished */
+    made.map->events[2].number = 3;                   /* not of this place */
+    made.map->events[3].number = 3 + REGISTRY_EVENTS; /* in the future */
+    made.map->events[4].kind = EVENT_NONE;
+    made.map->events[5].kind = 1000;
+    made.map->events[5].error = UINT32_MAX;
+    made.map->events[5].process = -1;
+    made.map->events[5].time = UINT64_MAX;
+    assert_int_equal(registry_view_events(&view, 0, events), 4);
+    assert_int_equal(events[0].number, 5);
+    assert_int_equal(events[0].kind, 1000);
+    assert_int_equal(events[0].error, 0);
+    assert_int_equal(events[0].process, 0);
+    assert_int_equal(events[0].time, 0);
+    assert_int_equal(events[3].number, 8);
+    made.map->head.next_event = UINT64_MAX;
+    assert_int_equal(registry_view_events(&view, 0, events), 0);
+    for (uint64_t i = 0; i < REGISTRY_EVENTS; i++)
+        made.map->events[i].number = UINT64_MAX;
+    made.map->events[REGISTRY_EVENTS - 1].kind = EVENT_CRASH;
+    assert_int_equal(registry_view_events(&view, 0, events), 1);
+    registry_view_close(&view);
+}
+
+/* Two children write as fast as they can: no event is ever read half. */
+static void test_events_under_way(void **state)
+{
+    pid_t children[2];
+    (void)state;
+    open_view();
+    for (int i = 0; i < 2; i++) {
+        children[i] = fork();
+        for (uint64_t number = 0; children[i] == 0; number++)
+            registry_event(&made,
+                           &(struct registry_event){.kind = EVENT_JOINED,
+                                                    .process = 1 + i,
+                                                    .nanoseconds = number * 2 + 1 + (unsigned)i,
+                                                    .acquisition = number * 2 + 1 + (unsigned)i});
+    }
+    int wrong = 0;
+    size_t seen = 0;
+    for (int round = 0; round < 300; round++) {
+        size_t count = registry_view_events(&view, 0, events);
+        for (size_t i = 0; i < count; i++)
+            wrong += events[i].nanoseconds != events[i].acquisition ||
+                     events[i].nanoseconds % 2 != (uint64_t)events[i].process % 2;
+        seen += count;
+    }
+    for (int i = 0; i < 2; i++) {
+        (void)kill(children[i], SIGKILL);
+        (void)waitpid(children[i], NULL, 0);
+    }
+    assert_int_equal(wrong, 0);
+    assert_true(seen > 10000);
+    registry_view_close(&view);
+}
+
+static void put(const void *bytes, size_t size)
+{
+    (void)unlink(registry_path);
+    int file = open(registry_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    assert_true(file >= 0);
+    assert_int_equal(write(file, bytes, size), size);
+    (void)close(file);
+}
+
+static void test_what_is_no_registry(void **state)
+{
+    char expected[96];
+    (void)state;
+    static struct registry_layout copy;
+    memcpy(&copy, made.map, sizeof copy);
+    put("", 0);
+    assert_problem(EINVAL, "is empty");
+    put("a short text\n", 13);
+    assert_problem(EINVAL, "is no registry of lockshim");
+    put(&copy, 20);
+    (void)snprintf(expected, sizeof expected, "is cut off (20 of %zu bytes)", sizeof copy);
+    assert_problem(EINVAL, expected);
+    copy.version = REGISTRY_VERSION - 1;
+    put(&copy, sizeof copy);
+    assert_problem(EINVAL, "is of version 1, older than this lockctl's 2");
+    copy.version = REGISTRY_VERSION + 1;
+    put(&copy, sizeof copy / 2);
+    assert_problem(EINVAL, "is of version 3, newer than this lockctl's 2");
+    copy.version = REGISTRY_VERSION;
+    copy.file_size++;
+    put(&copy, sizeof copy);
+    assert_problem(EINVAL, "is of another layout");
+    memset(&copy, 0, sizeof copy);
+    put(&copy, sizeof copy);
+    assert_problem(EINVAL, "has been wiped");
+}
+
+static void test_what_is_no_file(void **state)
+{
+    (void)state;
+    char elsewhere[200];
+    (void)snprintf(elsewhere, sizeof elsewhere, "%s/elsewhere", directory);
+    assert_int_equal(rename(registry_path, elsewhere), 0);
+    assert_problem(ENOENT, "does not exist");
+    assert_int_equal(symlink(elsewhere, registry_path), 0);
+    assert_problem(ELOOP, "is a symbolic link, which is not followed");
+    assert_int_equal(unlink(registry_path), 0);
+    assert_int_equal(mkdir(registry_path, 0755), 0);
+    assert_problem(EINVAL, "is no regular file");
+    assert_int_equal(rmdir(registry_path), 0);
+    assert_int_equal(mkfifo(registry_path, 0600), 0);
+    assert_problem(EINVAL, "is no regular file");
+    assert_int_equal(unlink(registry_path), 0);
+    char path[5000];
+    memset(path, 'x', sizeof path);
+    path[sizeof path - 1] = '\0';
+    assert_false(registry_view_open(&view, path));
+    assert_int_equal(view.error, ENAMETOOLONG);
+    assert_false(registry_view_open(&view, "/dev/null/lock"));
+    assert_int_equal(view.error, ENOTDIR);
+}
+
+static void test_is_replaced_or_cut_off(void **state)
+{
+    (void)state;
+    struct view_head head;
+    struct view_holder holder;
+    open_view();
+    assert_true(registry_view_is_current(&view));
+    assert_int_equal(truncate(registry_path, 4096), 0);
+    assert_false(registry_view_is_current(&view));
+    assert_false(registry_view_head(&view, &head));
+    assert_true(registry_view_exclusive(&view, &holder) == false);
+    assert_int_equal(registry_view_events(&view, 0, events), 0);
+    assert_int_equal(truncate(registry_path, sizeof(struct registry_layout)), 0);
+    assert_true(registry_view_is_current(&view));
+    assert_int_equal(unlink(registry_path), 0);
+    assert_false(registry_view_is_current(&view));
+    put("x", 1);
+    assert_false(registry_view_is_current(&view));
+    registry_view_close(&view);
+    assert_false(registry_view_head(&view, &head));
+    assert_false(registry_view_is_current(&view));
+}
+
+/* Everything there is to read; what is wrong in it must not get through. */
+static void read_all(void)
+{
+    static struct view_holder holders[REGISTRY_HOLDERS];
+    static struct view_waiter waiters[REGISTRY_WAITERS];
+    static struct view_histogram times;
+    struct view_blocked blocked[REGISTRY_BLOCKED];
+    struct view_head head;
+    struct view_counters counters;
+    char path[4096];
+    size_t count = registry_view_holders(&view, holders);
+    assert_true(count <= REGISTRY_HOLDERS);
+    for (size_t i = 0; i < count; i++) {
+        assert_true(holders[i].process > 0 && holders[i].mode >= REGISTRY_EXCLUSIVE &&
+                    holders[i].mode <= REGISTRY_JOINED && holders[i].scope <= SCOPE_CALL);
+        assert_true(holders[i].since <= registry_now() && holders[i].last_touch <= registry_now());
+    }
+    count = registry_view_waiters(&view, waiters);
+    assert_true(count <= REGISTRY_WAITERS);
+    for (size_t i = 1; i < count; i++)
+        assert_true(waiters[i - 1].ticket <= waiters[i].ticket);
+    assert_true(registry_view_blocked(&view, blocked) <= REGISTRY_BLOCKED);
+    count = registry_view_events(&view, 0, events);
+    assert_true(count <= REGISTRY_EVENTS);
+    for (size_t i = 1; i < count; i++)
+        assert_true(events[i - 1].number < events[i].number);
+    (void)registry_view_exclusive(&view, holders);
+    (void)registry_view_head(&view, &head);
+    (void)registry_view_counters(&view, &counters);
+    (void)registry_view_wait_times(&view, &times);
+    (void)registry_view_hold_times(&view, &times);
+    assert_true(strlen(registry_view_table(&view, path)) < sizeof path);
+}
+
+static void test_hostile_bytes(void **state)
+{
+    uint32_t seed = 11;
+    (void)state;
+    for (int round = 0; round < 60; round++) {
+        unsigned char *bytes = (unsigned char *)made.map;
+        for (size_t i = 64; i < sizeof(struct registry_layout); i++) {
+            seed = seed * 1664525u + 1013904223u;
+            /* All ones, all over, and mostly zeros, so that single fields are wrong as well. */
+            bytes[i] = round == 0               ? 0xff
+                       : round % 2 == 0         ? (unsigned char)(seed >> 24)
+                       : (seed >> 20) % 16 == 0 ? (unsigned char)(seed >> 24)
+                                                : 0;
+        }
+        open_view();
+        read_all();
+        registry_view_close(&view);
+    }
+}
+
+static void test_cut_off_anywhere(void **state)
+{
+    (void)state;
+    add_events(REGISTRY_EVENTS);
+    open_view();
+    for (off_t size = (off_t)sizeof(struct registry_layout); size >= 0; size -= 4096) {
+        assert_int_equal(truncate(registry_path, size), 0);
+        read_all();
+        struct registry_view again;
+        assert_true(registry_view_open(&again, lock_path) ==
+                    (size == (off_t)sizeof(struct registry_layout)));
+        registry_view_close(&again);
+    }
+    registry_view_close(&view);
+}
+
+/* As a user who may not read it: in a child without privileges. */
+static void test_may_not_be_read(void **state)
+{
+    int status;
+    (void)state;
+    assert_int_equal(chmod(registry_path, 0600), 0);
+    assert_int_equal(chmod(directory, 0755), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
+            _exit(3);
+        bool opened = registry_view_open(&view, lock_path);
+        _exit(opened || (view.error == EACCES && strcmp(view.problem, "may not be read") == 0)
+                  ? (opened && getuid() == 65534)
+                  : 2);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+/* Looking leaves no trace: same files, same bytes, same times of change. */
+static void test_nothing_is_changed(void **state)
+{
+    struct stat before, after;
+    (void)state;
+    static struct registry_layout copy;
+    memcpy(&copy, made.map, sizeof copy);
+    assert_int_equal(stat(registry_path, &before), 0);
+    open_view();
+    read_all();
+    registry_view_close(&view);
+    assert_int_equal(stat(registry_path, &after), 0);
+    assert_memory_equal(&copy, made.map, sizeof copy);
+    assert_memory_equal(&before.st_mtim, &after.st_mtim, sizeof before.st_mtim);
+    assert_memory_equal(&before.st_ctim, &after.st_ctim, sizeof before.st_ctim);
+    assert_int_equal(unlink(registry_path), 0);
+    assert_false(registry_view_open(&view, lock_path));
+    assert_int_equal(rmdir(directory), 0); /* it is empty */
+    assert_int_equal(mkdir(directory, 0755), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, clean_up)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_what_is_told_of_holders),
+        TEST(test_life),
+        TEST(test_insane_holders),
+        TEST(test_waiters),
+        TEST(test_head_and_table),
+        TEST(test_blocked),
+        TEST(test_counters_and_times),
+        TEST(test_insane_times),
+        TEST(test_events),
+        TEST(test_insane_events),
+        TEST(test_events_under_way),
+        TEST(test_what_is_no_registry),
+        TEST(test_what_is_no_file),
+        TEST(test_is_replaced_or_cut_off),
+        TEST(test_hostile_bytes),
+        TEST(test_cut_off_anywhere),
+        TEST(test_may_not_be_read),
+        TEST(test_nothing_is_changed),
+    };
+    return cmocka_run_group_tests_name("registry_view", tests, NULL, NULL);
+}
