@@ -87,6 +87,7 @@ static int stand_in(struct table *table, const struct program_report *report)
              member ? "the lock is taken for it" : "it runs unguarded");
     report_log(table, text);
     lock_tell(table->lock, &(struct lock_notice){.kind = EVENT_OUT_OF_REACH});
+    lock_note_out_of_reach(table->lock);
     if (!member)
         return 0;
     struct touch touch;

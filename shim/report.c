@@ -4,6 +4,7 @@
 #include "shim/report.h"
 
 #include "shim/descriptors.h"
+#include "shim/lock/command_member.h"
 #include "shim/lock/kernel.h"
 #include "shim/lock/own.h"
 #include "shim/start.h"
@@ -93,6 +94,12 @@ void report_log(const struct table *table, const char *text)
 
 static const char *refusal_text(const struct table *table, int error)
 {
+    if (error == ESTALE && fence_is_raised(&table->lock->fence))
+        return "the lock was broken ('lockctl break') while this process held it: nothing more "
+               "that it does reaches the table";
+    if (error == ESTALE && table->lock->entry != NULL && command_broken(table->lock->entry) != 0)
+        return "the lock was broken ('lockctl break') while the command that this process belongs "
+               "to held it";
     if (error == ESTALE && table->lock->entry != NULL)
         return "the command that this process belongs to was killed, and its lock is gone";
     switch (error) {
@@ -134,6 +141,8 @@ static const char *event_text(enum registry_event_kind kind)
         return "waiting for the lock would be a deadlock";
     case EVENT_CRASH:
         return "a holder died inside";
+    case EVENT_FENCE:
+        return "the lock was broken while this process held it; its calls fail";
     case EVENT_REPLACED:
         return "the lock file was removed or replaced; going on with the new one";
     case EVENT_JOINED:

@@ -41,6 +41,8 @@ static bool is_touch(enum scope scope, enum touch_kind kind)
 
 static void refuse(struct touch *touch, const struct table *table, int error)
 {
+    if (error == ESTALE && table->lock->entry != NULL && command_broken(table->lock->entry) != 0)
+        lock_tell_fenced(table->lock);
     if (error == EWOULDBLOCK)
         error = EAGAIN;
     if (error != EAGAIN && error != EDEADLK && error != ESTALE && error != EROFS &&
@@ -56,7 +58,10 @@ static void enter(struct touch *touch, int index, enum touch_kind kind)
 {
     struct table *table = touch->tables[index];
     struct lock *lock = table->lock;
+    touch->counted[index] = true;
     if (!fence_begin(&lock->fence)) {
+        if (lock->entry == NULL || command_broken(lock->entry) == 0)
+            lock_tell_fenced(lock);
         refuse(touch, table, ESTALE);
         return;
     }
@@ -261,7 +266,11 @@ bool touch_descriptor(struct touch *touch, int descriptor, uint32_t word, enum t
     if ((word & DESCRIPTOR_TABLE) == 0)
         return false;
     struct table *table = tables_get(descriptor_table(word));
-    return touch_table(touch, table, kind, descriptor_key(descriptor));
+    if (!touch_table(touch, table, kind, descriptor_key(descriptor)))
+        return false;
+    touch->counted[0] = false; /* the file may be taken out of the table while the call goes on */
+    fence_end(&table->lock->fence);
+    return true;
 }
 
 void touch_end(struct touch *touch)
@@ -270,7 +279,8 @@ void touch_end(struct touch *touch)
     for (int i = 0; i < touch->count; i++) {
         if (touch->entered[i])
             lock_leave(touch->tables[i]->lock);
-        fence_end(&touch->tables[i]->lock->fence);
+        if (touch->counted[i])
+            fence_end(&touch->tables[i]->lock->fence);
     }
     pthread_setcancelstate(touch->cancel_state, NULL);
     errno = touch->error != 0 ? touch->error : error;

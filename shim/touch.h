@@ -37,6 +37,7 @@ struct touch {
     int count; /* tables that are touched: two for a rename between two of them */
     struct table *tables[TOUCH_TABLES];
     bool entered[TOUCH_TABLES];
+    bool counted[TOUCH_TABLES]; /* in the fence, as a call that a break waits for */
     uint64_t key;       /* of the object; for two paths: of the second */
     uint64_t first_key; /* for two paths: of the first */
     bool creates;       /* it was missing, as this process remembers it */

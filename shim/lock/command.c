@@ -247,6 +247,8 @@ static void let_go(struct command *command, size_t index, bool by_signal)
         (void)kernel_flock(entry->descriptor, LOCK_UN);
         return;
     }
+    if (command_broken(entry) != 0) /* whoever broke it has settled the rest */
+        return;
     struct registry registry;
     registry_open_existing(&registry, command->locks[index].path);
     if (registry_usable(&registry)) {

@@ -32,8 +32,16 @@ struct command_entry {
     _Atomic int32_t new_descriptor;
     int32_t supervisor;
     _Atomic int32_t last_changer; /* the member that changed a table last */
-    int32_t reserved;
+    _Atomic uint32_t broken;      /* 0, COMMAND_BREAKING or COMMAND_BROKEN: no member's any more */
 };
+
+/*
+ * A break sets BREAKING, fences the members, unlocks, sets BROKEN, and unlocks once more: a member
+ * that locks the description in between finds one of the two, and either that second LOCK_UN or its
+ * own undoes what it did. Under BREAKING it must not: whoever breaks still needs the lock.
+ */
+#define COMMAND_BREAKING 1u
+#define COMMAND_BROKEN 2u
 
 struct command_anchor {
     char magic[8];

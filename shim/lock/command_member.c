@@ -294,6 +294,11 @@ bool command_has_locked(const struct command_entry *entry)
     return entry != NULL && atomic_load(&((struct command_entry *)entry)->locked) != 0;
 }
 
+uint32_t command_broken(const struct command_entry *entry)
+{
+    return atomic_load(&((struct command_entry *)entry)->broken);
+}
+
 bool command_was_killed(const struct command_entry *entry)
 {
     const struct membership *membership = membership_of(entry);

@@ -59,6 +59,9 @@ void command_note_locked(struct command_entry *entry);
 bool command_has_locked(const struct command_entry *entry);
 bool command_has_changed(const struct command_entry *entry);
 
+/* COMMAND_BREAKING or COMMAND_BROKEN (command_anchor.h), or 0. */
+uint32_t command_broken(const struct command_entry *entry);
+
 /* It is over, and was ended by a signal. */
 bool command_was_killed(const struct command_entry *entry);
 pid_t command_supervisor(const struct command_entry *entry);

@@ -1,10 +1,15 @@
 /*
  * The fence: what makes a process whose lock was broken unable to change the table. It stands in
  * the memory of the holder, one for each lock; the registry tells where, and `lockctl break` raises
- * it from outside (process_vm_writev), then waits until no call that began before is under way.
+ * it from outside (takeover.h), then waits until no call that began before is under way.
  *
  * The order on both sides: a call counts itself in, then looks whether the fence is raised; who
- * raises it writes, then looks at the count. So a call that saw no fence is waited for.
+ * raises it writes, then looks at the count. So a call that saw no fence is waited for. Counted are
+ * calls by name, to their end, and letting go; calls through descriptors only until they have
+ * entered: what they change lies in inodes that a break takes out of the table.
+ *
+ * It is raised against one acquisition: a holder that has let go in order, and taken the lock anew,
+ * just before it was raised, goes on unharmed.
  */
 #ifndef LOCKSHIM_FENCE_H
 #define LOCKSHIM_FENCE_H
@@ -16,18 +21,31 @@
 #define FENCE_MAGIC 0x65636e6566736c21ull
 
 struct fence {
-    uint64_t magic;          /* FENCE_MAGIC; whoever looks at it from outside asks for this, */
-    uint64_t device, inode;  /* for the lock file */
-    uint64_t acquisition;    /* and for which time it was taken */
-    _Atomic uint32_t calls;  /* calls on the lock's tables that are under way */
-    _Atomic uint32_t raised; /* not 0: every further one fails with ESTALE, for good */
+    uint64_t magic;               /* FENCE_MAGIC; who looks at it from outside asks for this, */
+    uint64_t device, inode;       /* for the lock file */
+    _Atomic uint64_t acquisition; /* and for which time it was taken, the last one */
+    _Atomic uint32_t calls;       /* calls on the lock's tables that are under way */
+    _Atomic uint32_t raised; /* fence_value(acquisition): every further one fails with ESTALE */
 };
+
+/* What `raised` says against an acquisition; never 0. */
+static inline uint32_t fence_value(uint64_t acquisition)
+{
+    return (uint32_t)acquisition != 0 ? (uint32_t)acquisition : 1;
+}
+
+static inline bool fence_is_raised(const struct fence *fence)
+{
+    uint32_t raised = atomic_load(&((struct fence *)fence)->raised);
+    return __builtin_expect(raised != 0, 0) &&
+           raised == fence_value(atomic_load(&((struct fence *)fence)->acquisition));
+}
 
 /* A call on a table begins. False: the fence is raised, and it must fail. */
 static inline bool fence_begin(struct fence *fence)
 {
     atomic_fetch_add(&fence->calls, 1);
-    return __builtin_expect(atomic_load(&fence->raised) == 0, 1);
+    return !fence_is_raised(fence);
 }
 
 static inline void fence_end(struct fence *fence)

@@ -58,8 +58,13 @@ static void let_go(struct lock *lock, uint64_t releasing)
 {
     int descriptor = atomic_load(&lock->descriptor);
     int level = lock->level;
-    bool waiters = publish_leaving(lock);
-    unlock(lock, descriptor, level);
+    bool waiters = false;
+    /* Whoever has broken the lock lets go of it, and has settled what the registry says. */
+    if (fence_begin(&lock->fence)) {
+        waiters = publish_leaving(lock);
+        unlock(lock, descriptor, level);
+    }
+    fence_end(&lock->fence);
     lock->level = 0;
     uint64_t free_state = (releasing & EPOCH_MASK) + EPOCH_ONE;
     if (!atomic_compare_exchange_strong(&lock->state, &releasing, free_state)) {
@@ -86,6 +91,8 @@ static void overtake_release(struct lock *lock, uint64_t releasing)
 
 int lock_register(struct lock *lock)
 {
+    if (lock->entry != NULL && command_broken(lock->entry) != 0)
+        return -ESTALE;
     int result = lock->entry != NULL ? command_register(lock->entry) : 0;
     if (result != COMMAND_IS_OVER)
         return result;
@@ -268,6 +275,12 @@ void lock_adopt(struct lock *lock, int descriptor, bool keep)
     if (kernel_flock(descriptor, (lock->shared ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0)
         return;
     publish_open(lock);
+    if (publish_was_broken(lock)) { /* on the way here: it is nobody's to inherit */
+        (void)kernel_flock(descriptor, LOCK_UN);
+        registry_wake(&lock->registry);
+        lock_abandon(lock);
+        return;
+    }
     atomic_store(&lock->state, HELD | (keep ? KEPT : 0) | 1);
     publish_adopted(lock);
 }
@@ -276,6 +289,7 @@ void lock_survive_exec(struct lock *lock, bool survive)
 {
     int borrowed = atomic_load(&lock->borrowed);
     int descriptor = borrowed >= 0 ? borrowed : atomic_load(&lock->descriptor);
-    if (descriptor >= 0 && lock->entry == NULL && (!survive || lock_is_held(lock)))
+    if (descriptor >= 0 && lock->entry == NULL &&
+        (!survive || (lock_is_held(lock) && !fence_is_raised(&lock->fence))))
         (void)kernel_fcntl(descriptor, F_SETFD, survive ? 0 : FD_CLOEXEC);
 }

@@ -62,6 +62,8 @@ struct lock {
     bool registry_opened;
     _Atomic int waiting_threads; /* of this process */
     _Atomic bool reserve;        /* lock_reserve() was called in this session */
+    _Atomic bool fence_told;     /* that calls are refused since it was broken */
+    _Atomic bool out_of_reach;   /* lock_note_out_of_reach() was called */
     uint64_t registry_mended;    /* when that was last tried */
     uintptr_t taker;             /* the thread that took it */
     uint64_t acquired_at;
@@ -119,6 +121,12 @@ void lock_reserve(struct lock *lock);
 
 /* A touch inside: tells the registry when the last one was, once in REGISTRY_TOUCH_AGE. */
 void lock_note_touch(struct lock *lock);
+
+/* A call found the fence raised: tells the registry, and once whoever reads the log. */
+void lock_tell_fenced(struct lock *lock);
+
+/* A program that no fence can stop was started on the owner's behalf: the registry tells so. */
+void lock_note_out_of_reach(struct lock *lock);
 
 /* To be called before each change of the table, while inside. */
 int lock_before_change(struct lock *lock);

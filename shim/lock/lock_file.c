@@ -4,6 +4,7 @@
  */
 #include "shim/lock/lock.h"
 
+#include "shim/lock/command_anchor.h"
 #include "shim/lock/command_member.h"
 #include "shim/lock/kernel.h"
 #include "shim/lock/own.h"
@@ -198,8 +199,22 @@ static int try_flock(const struct lock *lock, int descriptor)
     return result;
 }
 
+/* The command's lock was broken: what a member has just locked is not its own (command_anchor.h).
+ */
+static bool is_broken(const struct lock *lock, int descriptor)
+{
+    uint32_t broken = lock->entry != NULL ? command_broken(lock->entry) : 0;
+    if (__builtin_expect(broken == 0, 1))
+        return false;
+    if (broken == COMMAND_BROKEN && descriptor >= 0)
+        (void)kernel_flock(descriptor, LOCK_UN);
+    return true;
+}
+
 int lock_attempt(struct lock *lock, struct registry_head *head)
 {
+    if (is_broken(lock, -1))
+        return -ESTALE;
     for (int attempt = 0; attempt < 64; attempt++) {
         int descriptor = atomic_load(&lock->descriptor);
         if (descriptor < 0) {
@@ -216,6 +231,8 @@ int lock_attempt(struct lock *lock, struct registry_head *head)
         }
         if (result != 0)
             return result;
+        if (is_broken(lock, descriptor))
+            return -ESTALE;
         (void)registry_look(&lock->registry, head);
         if (!still_in_place(lock, descriptor, head)) {
             replace_descriptor(lock, descriptor);

@@ -56,6 +56,7 @@ static struct registry_holder describe_self(const struct lock *lock, pid_t proce
         .boot = lock->registry.boot,
         .fence = (uint64_t)(uintptr_t)&lock->fence,
         .thread = lock_self_thread(),
+        .out_of_reach = atomic_load(&lock->out_of_reach),
     };
 }
 
@@ -65,7 +66,7 @@ static void mark_fence(struct lock *lock)
     lock->fence.magic = FENCE_MAGIC;
     lock->fence.device = lock->device;
     lock->fence.inode = lock->inode;
-    lock->fence.acquisition = lock->acquisition;
+    atomic_store(&lock->fence.acquisition, lock->acquisition);
 }
 
 static void write_exclusive(struct registry_layout *map, const struct registry_holder *self)
@@ -84,7 +85,7 @@ static void write_exclusive(struct registry_layout *map, const struct registry_h
     holder->boot = self->boot;
     holder->fence = self->fence;
     holder->thread = self->thread;
-    holder->out_of_reach = 0;
+    holder->out_of_reach = self->out_of_reach;
     atomic_store_explicit(&holder->process, self->process, memory_order_release);
 }
 
@@ -97,10 +98,13 @@ static void look_at_mark(struct lock *lock, struct registry_head *head)
     /* Under a command the members' marks are the command's own. */
     if (lock->entry != NULL && command_has_changed(lock->entry))
         return;
-    if (owner == lock_self.process && mark->start_time == lock_self_start_time())
+    /* A broken holder may live, but what it began it can't end: as good as dead. */
+    bool broken = head->broken != 0 && mark->acquisition == head->broken;
+    if (!broken && owner == lock_self.process && mark->start_time == lock_self_start_time())
         return;
     bool same_boot = mark->boot == lock->registry.boot;
-    bool died = state == MARK_CHANGED && !(same_boot && process_is_alive(owner, mark->start_time));
+    bool died = state == MARK_CHANGED &&
+                (broken || !(same_boot && process_is_alive(owner, mark->start_time)));
     if (!registry_usable(&lock->registry))
         return;
     struct registry_head *shared = &lock->registry.map->head;
@@ -115,8 +119,9 @@ static void look_at_mark(struct lock *lock, struct registry_head *head)
         registry_count(&lock->registry, COUNT_CRASHES);
         lock_tell(lock, &(struct lock_notice){.kind = EVENT_CRASH,
                                               .other = owner,
-                                              .text = "the last holder died while changing the "
-                                                      "table; it may be half-written"});
+                                              .text = "the last holder died, or was broken, "
+                                                      "while changing the table; it may be "
+                                                      "half-written"});
     }
 }
 
@@ -267,7 +272,7 @@ int lock_before_change(struct lock *lock)
     return 0;
 }
 
-void lock_process_ends(struct lock *lock)
+static void settle(struct lock *lock)
 {
     if (!lock_is_held(lock) || lock->level > 0 || !registry_usable(&lock->registry))
         return;
@@ -282,9 +287,17 @@ void lock_process_ends(struct lock *lock)
     atomic_store(&mark->state, MARK_ENDING);
 }
 
+void lock_process_ends(struct lock *lock)
+{
+    if (fence_begin(&lock->fence))
+        settle(lock);
+    fence_end(&lock->fence);
+}
+
 void lock_process_goes_on(struct lock *lock)
 {
-    if (!atomic_load(&lock->changed) || !registry_usable(&lock->registry))
+    if (fence_is_raised(&lock->fence) || !atomic_load(&lock->changed) ||
+        !registry_usable(&lock->registry))
         return;
     struct registry_mark *mark = &lock->registry.map->head.mark;
     if (atomic_load(&mark->process) == lock_self.process)
@@ -296,6 +309,24 @@ uint64_t lock_generation(struct lock *lock)
     publish_open(lock);
     return registry_usable(&lock->registry) ? atomic_load(&lock->registry.map->head.generation)
                                             : lock->generation;
+}
+
+/*
+ * The registry must still name this process (or the parent, which it shared its memory with when
+ * the lock was taken before the exec). Without a registry nothing is broken by acquisition.
+ */
+bool publish_was_broken(struct lock *lock)
+{
+    if (!registry_usable(&lock->registry) || lock->shared)
+        return false;
+    const struct registry_layout *map = lock->registry.map;
+    uint64_t broken = atomic_load(&((struct registry_layout *)map)->head.broken);
+    if (broken == 0)
+        return false;
+    pid_t holder = atomic_load(&((struct registry_layout *)map)->exclusive.process);
+    bool ours =
+        holder == lock_self.process || holder == (pid_t)KERNEL_CALL(SYS_getppid, 0, 0, 0, 0, 0, 0);
+    return !ours || map->exclusive.acquisition == broken;
 }
 
 /* After exec: the registry still names this process as the holder. */
@@ -330,4 +361,23 @@ void lock_tell(struct lock *lock, const struct lock_notice *notice)
                                                                  .acquisition = lock->acquisition});
     if (lock_notify != NULL)
         lock_notify(lock, notice);
+}
+
+void lock_tell_fenced(struct lock *lock)
+{
+    publish_open(lock);
+    if (registry_usable(&lock->registry))
+        registry_count(&lock->registry, COUNT_FENCED);
+    if (!atomic_exchange(&lock->fence_told, true))
+        lock_tell(lock, &(struct lock_notice){.kind = EVENT_FENCE, .error = ESTALE});
+}
+
+void lock_note_out_of_reach(struct lock *lock)
+{
+    if (atomic_exchange(&lock->out_of_reach, true) || !lock_is_held(lock) ||
+        !registry_usable(&lock->registry))
+        return;
+    struct registry_holder *slot = lock->slot != NULL ? lock->slot : &lock->registry.map->exclusive;
+    if (atomic_load(&slot->process) == lock_self.process)
+        slot->out_of_reach = 1;
 }

@@ -29,6 +29,9 @@ void publish_entered(struct lock *lock, bool changes);
  */
 bool publish_leaving(struct lock *lock);
 
+/* After exec: was the lock that came with us broken meanwhile, is it another's by now? */
+bool publish_was_broken(struct lock *lock);
+
 /* After exec: the lock came with us. */
 void publish_adopted(struct lock *lock);
 

@@ -305,7 +305,7 @@ struct registry_holder *registry_claim_holder(struct registry *registry,
             slot->boot = holder->boot;
             slot->fence = holder->fence;
             slot->thread = holder->thread;
-            slot->out_of_reach = 0;
+            slot->out_of_reach = holder->out_of_reach;
             return slot;
         }
     }
