@@ -1,11 +1,11 @@
 # lockctl: one file a command, over the shim's own lock and settings.
-DEPS_BUILD += libbsd-dev libinih-dev
+DEPS_BUILD += libbsd-dev libinih-dev libsmartcols-dev
 
 LOCKCTL_SOURCES := $(wildcard lockctl/*.c lockctl/inspect/*.c)
 LOCKCTL_OBJECTS := $(LOCKCTL_SOURCES:%.c=$(BUILD)/obj/%.o)
-LOCKCTL_CFLAGS = $(BASE_CFLAGS) $(CFLAGS) $(HARDENED) $(shell pkg-config --cflags libbsd-overlay inih) \
+LOCKCTL_CFLAGS = $(BASE_CFLAGS) $(CFLAGS) $(HARDENED) $(shell pkg-config --cflags libbsd-overlay inih smartcols) \
 	-DLIBDIR='"$(LIBDIR)"'
-LOCKCTL_LIBS = $(shell pkg-config --libs libbsd-overlay inih)
+LOCKCTL_LIBS = $(shell pkg-config --libs libbsd-overlay inih smartcols)
 
 all: $(BUILD)/lockctl
 

@@ -1,0 +1,247 @@
+/*
+ * Tables of columns by libsmartcols. It must let no byte of another process through to a terminal,
+ * and no invalid UTF-8 into JSON.
+ */
+#include "lockctl/inspect/output.h"
+
+#include "lockctl/format.h"
+
+#include <err.h>
+#include <errno.h>
+#include <libsmartcols/libsmartcols.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define COLUMNS_MAXIMUM 64
+
+struct output {
+    const char *command;
+    const struct output_style *style;
+    struct libscols_table *table;
+    const struct column *shown[COLUMNS_MAXIMUM];
+    size_t count;
+    char text[FORMAT_TEXT];
+};
+
+/* --- cells --- */
+
+bool cell_is_exact(const struct output *output)
+{
+    return output->style->json || output->style->raw;
+}
+
+const char *cell_number(struct output *output, uint64_t number)
+{
+    (void)snprintf(output->text, sizeof output->text, "%llu", (unsigned long long)number);
+    return output->text;
+}
+
+const char *cell_duration(struct output *output, uint64_t nanoseconds)
+{
+    return cell_is_exact(output) ? format_seconds(output->text, nanoseconds)
+                                 : format_duration(output->text, nanoseconds);
+}
+
+const char *cell_time(struct output *output, uint64_t realtime)
+{
+    return cell_is_exact(output) ? format_time_exact(output->text, realtime)
+                                 : format_time(output->text, realtime);
+}
+
+const char *cell_size(struct output *output, uint64_t bytes)
+{
+    return cell_is_exact(output) ? cell_number(output, bytes) : format_size(output->text, bytes);
+}
+
+/* The length of the UTF-8 character at `at`, 0 when there is none, or it is a control character. */
+static size_t plain_character(const unsigned char *at)
+{
+    static const unsigned minimum[] = {0, 0x80, 0x800, 0x10000};
+    if (at[0] < 0x80)
+        return at[0] >= 0x20 && at[0] != 0x7f;
+    size_t more = at[0] >= 0xf0 ? 3 : at[0] >= 0xe0 ? 2 : 1;
+    uint32_t value = at[0] & (0x3fu >> more);
+    if (at[0] < 0xc2 || at[0] > 0xf4)
+        return 0;
+    for (size_t i = 1; i <= more; i++) {
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+        value = value << 6 | (at[i] & 0x3f);
+    }
+    bool valid = value >= minimum[more] && value <= 0x10ffff && (value < 0xd800 || value > 0xdfff);
+    return valid && value >= 0xa0 ? more + 1 : 0;
+}
+
+static bool is_plain(const char *text)
+{
+    const unsigned char *at = (const unsigned char *)text;
+    while (*at != '\0') {
+        size_t length = plain_character(at);
+        if (length == 0)
+            return false;
+        at += length;
+    }
+    return true;
+}
+
+const char *cell_text(struct output *output, const char *hostile)
+{
+    if (hostile == NULL || (output->style->json && is_plain(hostile)))
+        return hostile;
+    return shown(hostile);
+}
+
+/* --- options --- */
+
+int output_take(struct output_style *style, int option, const char *value)
+{
+    switch (option) {
+    case 0:
+        style->json = true;
+        break;
+    case 1:
+        style->raw = true;
+        break;
+    case 2:
+        style->no_headings = true;
+        break;
+    default:
+        style->columns = value;
+        break;
+    }
+    return STATUS_DONE;
+}
+
+void output_print_columns(const struct column *columns, size_t count)
+{
+    printf("\nColumns:\n");
+    for (size_t i = 0; i < count; i++)
+        printf("  %-20s %s\n", columns[i].name, columns[i].help);
+}
+
+static const struct column *find_column(const struct column *columns, size_t count,
+                                        const char *name, size_t length)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strlen(columns[i].name) == length && strncasecmp(columns[i].name, name, length) == 0)
+            return &columns[i];
+    return NULL;
+}
+
+/* False after a complaint. */
+static bool choose_columns(struct output *output, const struct column *columns, size_t count)
+{
+    const char *names = output->style->columns;
+    bool further = names != NULL && names[0] == '+';
+    for (size_t i = 0; i < count && (names == NULL || further); i++)
+        if ((columns[i].flags & COLUMN_DEFAULT) != 0)
+            output->shown[output->count++] = &columns[i];
+    for (names = names != NULL ? names + further : ""; *names != '\0';) {
+        size_t length = strcspn(names, ",");
+        const struct column *column = find_column(columns, count, names, length);
+        char name[64];
+        (void)snprintf(name, sizeof name, "%.*s", (int)(length < 60 ? length : 60), names);
+        if (column == NULL || output->count == COLUMNS_MAXIMUM) {
+            complain("%s: %s'%s'%s", output->command, column == NULL ? "" : "with ", shown(name),
+                     column == NULL ? " is no column; --help lists them"
+                                    : " there are more columns than fit");
+            return false;
+        }
+        output->shown[output->count++] = column;
+        names += length + (names[length] == ',');
+    }
+    if (output->count == 0)
+        complain("%s: no columns to print", output->command);
+    return output->count > 0;
+}
+
+/* --- printing --- */
+
+static void *need(void *memory)
+{
+    if (memory == NULL)
+        err(STATUS_FAILED, NULL);
+    return memory;
+}
+
+void output_prepare(void)
+{
+    (void)setlocale(LC_CTYPE, "");
+    (void)signal(SIGPIPE, SIG_IGN);
+}
+
+static int column_flags(unsigned flags)
+{
+    return ((flags & (COLUMN_RIGHT | COLUMN_NUMBER)) != 0 ? SCOLS_FL_RIGHT : 0) |
+           ((flags & COLUMN_TREE) != 0 ? SCOLS_FL_TREE : 0) |
+           ((flags & COLUMN_TRUNCATE) != 0 ? SCOLS_FL_TRUNC : 0);
+}
+
+static void add_column(struct output *output, const struct column *column)
+{
+    struct libscols_column *made =
+        need(scols_table_new_column(output->table, output->style->json ? column->key : column->name,
+                                    column->width_hint, column_flags(column->flags)));
+    if ((column->flags & COLUMN_NUMBER) != 0)
+        (void)scols_column_set_json_type(made, SCOLS_JSON_NUMBER);
+    if ((column->flags & COLUMN_BOOLEAN) != 0)
+        (void)scols_column_set_json_type(made, SCOLS_JSON_BOOLEAN);
+}
+
+struct output *output_begin(const struct output_style *style, const char *command, const char *name,
+                            const struct column *columns, size_t count)
+{
+    struct output *output = need(calloc(1, sizeof *output));
+    output_prepare();
+    output->command = command;
+    output->style = style;
+    if (!choose_columns(output, columns, count)) {
+        free(output);
+        return NULL;
+    }
+    output->table = need(scols_new_table());
+    (void)scols_table_set_name(output->table, name);
+    (void)scols_table_enable_json(output->table, style->json);
+    (void)scols_table_enable_raw(output->table, style->raw && !style->json);
+    (void)scols_table_enable_noheadings(output->table, style->no_headings);
+    (void)scols_table_enable_ascii(output->table, !format_is_utf8());
+    for (size_t i = 0; i < output->count; i++)
+        add_column(output, output->shown[i]);
+    return output;
+}
+
+struct libscols_line *output_row(struct output *output, struct libscols_line *parent,
+                                 const void *row)
+{
+    struct libscols_line *line = need(scols_table_new_line(output->table, parent));
+    for (size_t i = 0; i < output->count; i++) {
+        const char *text = output->shown[i]->cell(output, row);
+        if (text == NULL && !cell_is_exact(output))
+            text = "-";
+        if (scols_line_set_data(line, i, text) != 0)
+            errx(STATUS_FAILED, "not enough memory");
+    }
+    return line;
+}
+
+int output_finish(const char *command)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return STATUS_DONE;
+    complain("%s: the output could not be written: %s", command, strerror(errno));
+    return STATUS_FAILED;
+}
+
+int output_end(struct output *output)
+{
+    errno = 0;
+    (void)scols_print_table(output->table);
+    int status = output_finish(output->command);
+    scols_unref_table(output->table);
+    free(output);
+    return status;
+}
