@@ -5,7 +5,8 @@
 #   make check      all tests          make demo    what it is for, in under a minute
 #   make bench      what it costs      make lint    formatting and static analysis
 #   make check-breadth   seventy real programs more
-#   make install    DESTDIR= PREFIX=   make clean
+#   make install    DESTDIR= PREFIX=   make uninstall     make clean
+#   make dist       build/lockshim-VERSION.tar.gz of the last commit     make deb   its Debian packages
 #
 # Each folder adds its own rules in its build.mk; a second build lives beside the first:
 #   make BUILD=build/asan SANITIZE=address
@@ -18,8 +19,10 @@ BUILD ?= build
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib
+SHIMDIR ?= $(LIBDIR)
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
+DOCDIR ?= $(PREFIX)/share/doc/lockshim
 CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
 OPTIMIZE ?= -O2 -g
 SANITIZE ?=
@@ -41,10 +44,10 @@ INSTALLS :=
 .PHONY: all
 all:
 
-include shim/build.mk lockctl/build.mk store/build.mk tests/build.mk
+include shim/build.mk lockctl/build.mk store/build.mk man/build.mk debian/build.mk tests/build.mk
 
 # Each check says what it did; all of them run, whichever fails.
-.PHONY: deps check demo bench bench-quick install lint clean
+.PHONY: deps check demo bench bench-quick install uninstall lint clean
 deps:
 	sh tests/install-deps.sh $(DEPS_BUILD) $(DEPS_TEST) $(DEPS_LINT)
 
@@ -54,7 +57,17 @@ check: all
 	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
 	@echo "all checks passed"
 
+# Programs find libtablestore by the loader's cache; a staged tree has none.
 install: $(INSTALLS)
+	@[ -n "$(DESTDIR)" ] || [ "$$(id -u)" -ne 0 ] || ldconfig
+
+# Whatever install would put there; so the two can't differ.
+uninstall:
+	@staged=$$(mktemp -d) && trap 'rm -rf "$$staged"' EXIT && \
+	$(MAKE) --no-print-directory -s install DESTDIR="$$staged" && \
+	(cd "$$staged" && find . ! -type d -print0) | (cd "$(DESTDIR)/" && xargs -0 rm -fv) && \
+	(cd "$$staged" && find . -depth -type d -name '*lockshim*' -print0) | \
+		(cd "$(DESTDIR)/" && xargs -0r rmdir --ignore-fail-on-non-empty 2>/dev/null || :)
 
 lint: lint-format lint-tidy lint-cppcheck lint-shell
 .PHONY: lint-format lint-tidy lint-cppcheck lint-shell

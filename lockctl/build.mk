@@ -4,12 +4,18 @@ DEPS_BUILD += libbsd-dev libinih-dev libsmartcols-dev
 LOCKCTL_SOURCES := $(wildcard lockctl/*.c lockctl/inspect/*.c)
 LOCKCTL_OBJECTS := $(LOCKCTL_SOURCES:%.c=$(BUILD)/obj/%.o)
 LOCKCTL_CFLAGS = $(BASE_CFLAGS) $(CFLAGS) $(HARDENED) $(shell pkg-config --cflags libbsd-overlay inih smartcols) \
-	-DLIBDIR='"$(LIBDIR)"'
+	-DLIBDIR='"$(SHIMDIR)"'
 LOCKCTL_LIBS = $(shell pkg-config --libs libbsd-overlay inih smartcols)
 
 all: $(BUILD)/lockctl
 
-$(LOCKCTL_OBJECTS): $(BUILD)/obj/%.o: %.c
+# Built in is where the shim is installed: another place is another lockctl.
+.PHONY: force
+$(BUILD)/obj/shimdir: force
+	@mkdir -p $(@D)
+	@echo '$(SHIMDIR)' | cmp -s - $@ || echo '$(SHIMDIR)' >$@
+
+$(LOCKCTL_OBJECTS): $(BUILD)/obj/%.o: %.c $(BUILD)/obj/shimdir
 	@mkdir -p $(@D)
 	$(CC) $(LOCKCTL_CFLAGS) -MMD -MP -c -o $@ $<
 -include $(LOCKCTL_OBJECTS:.o=.d)
@@ -21,6 +27,5 @@ $(BUILD)/lockctl: $(LOCKCTL_OBJECTS) $(SHIM_SHARED_OBJECTS)
 INSTALLS += install-lockctl
 install-lockctl: $(BUILD)/lockctl
 	install -D $(BUILD)/lockctl $(DESTDIR)$(BINDIR)/lockctl
-	install -D -m 0644 man/lockctl.1 $(DESTDIR)$(MANDIR)/man1/lockctl.1
 
 LINT_C += $(LOCKCTL_SOURCES) $(wildcard lockctl/*.h lockctl/inspect/*.h)

@@ -32,6 +32,6 @@ $(BUILD)/liblockshim.so: $(SHIM_OBJECTS) $(BUILD)/obj/shim/liblockshim.map
 .PHONY: install-shim
 INSTALLS += install-shim
 install-shim: $(BUILD)/liblockshim.so
-	install -D -m 0644 $< $(DESTDIR)$(LIBDIR)/liblockshim.so
+	install -D -m 0644 $< $(DESTDIR)$(SHIMDIR)/liblockshim.so
 
 -include $(SHIM_OBJECTS:.o=.d)

@@ -7,7 +7,7 @@ STORE_TOOL_SOURCES := $(wildcard store/tool/*.c)
 STORE_OBJECTS := $(STORE_SOURCES:%.c=$(BUILD)/%.o)
 STORE_TOOL_OBJECTS := $(STORE_TOOL_SOURCES:%.c=$(BUILD)/%.o)
 STORE_SONAME := libtablestore.so.0
-STORE_CFLAGS := $(BASE_CFLAGS) $(HARDENED) -DTABLESTORE_VERSION='"$(VERSION)"' -fvisibility=hidden -fPIC
+STORE_CFLAGS := $(BASE_CFLAGS) $(CFLAGS) $(HARDENED) -DTABLESTORE_VERSION='"$(VERSION)"' -fvisibility=hidden -fPIC
 STORE_LIBS := -lunistring -lbsd -lm
 STORE_TOOL_LIBS := -lsmartcols -ljansson -lcsv
 
@@ -23,7 +23,7 @@ $(BUILD)/libtablestore.a: $(STORE_OBJECTS)
 	ar rcs $@ $^
 
 $(BUILD)/$(STORE_SONAME): $(STORE_OBJECTS)
-	$(CC) -shared -Wl,-soname,$(STORE_SONAME) $(BASE_LDFLAGS) -Wl,-z,defs -o $@ $^ $(STORE_LIBS)
+	$(CC) -shared -Wl,-soname,$(STORE_SONAME) $(BASE_LDFLAGS) $(LDFLAGS) -Wl,-z,defs -o $@ $^ $(STORE_LIBS)
 	ln -sf $(STORE_SONAME) $(BUILD)/libtablestore.so
 
 $(BUILD)/tablestore: $(STORE_TOOL_OBJECTS) $(BUILD)/libtablestore.a

@@ -1,0 +1,14 @@
+# Tests of what leaves the source tree: installation, completions, Debian packages.
+DEPS_TEST += git pkg-config util-linux
+
+CHECKS += check-install
+LINT_SH += $(wildcard tests/packaging/*.sh)
+
+.PHONY: check-install
+check-install: all
+	MAKE='$(MAKE)' BUILD=$(BUILD) CC=$(CC) tests/packaging/install.sh
+
+# The Debian packages, into a fresh Debian of their own: minutes, and a mirror.
+.PHONY: check-packages
+check-packages: deb
+	BUILD=$(BUILD) tests/packaging/debian.sh
