@@ -1,0 +1,83 @@
+/*
+ * Blocks in a chain, the newest in front; a request that is larger than a block gets its own.
+ */
+#include "lockctl/inspect/arena.h"
+
+#include "lockctl/lockctl.h"
+
+#include <err.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK_BYTES ((size_t)64 * 1024)
+#define ALIGNMENT ((size_t)16)
+
+struct arena_block {
+    struct arena_block *next;
+    size_t used, size;
+    _Alignas(16) char bytes[];
+};
+
+static struct arena_block *add_block(struct arena *arena, size_t size)
+{
+    size_t room = size > BLOCK_BYTES ? size : BLOCK_BYTES;
+    struct arena_block *block = malloc(sizeof *block + room);
+    if (block == NULL)
+        err(STATUS_FAILED, NULL);
+    *block = (struct arena_block){.next = arena->blocks, .size = room};
+    arena->blocks = block;
+    return block;
+}
+
+void *arena_take(struct arena *arena, size_t size)
+{
+    size = (size + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
+    struct arena_block *block = arena->blocks;
+    if (block == NULL || block->size - block->used < size)
+        block = add_block(arena, size);
+    char *memory = block->bytes + block->used;
+    block->used += size;
+    memset(memory, 0, size);
+    return memory;
+}
+
+void *arena_grow(struct arena *arena, void *array, size_t count, size_t size)
+{
+    if ((count & (count - 1)) != 0)
+        return array;
+    void *larger = arena_take(arena, (count == 0 ? 1 : 2 * count) * size);
+    if (count > 0)
+        memcpy(larger, array, count * size);
+    return larger;
+}
+
+char *arena_copy(struct arena *arena, const char *text, size_t length)
+{
+    char *copy = arena_take(arena, length + 1);
+    memcpy(copy, text, length);
+    return copy;
+}
+
+char *arena_format(struct arena *arena, const char *format, ...)
+{
+    char *text = NULL;
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vasprintf(&text, format, arguments);
+    va_end(arguments);
+    if (length < 0)
+        err(STATUS_FAILED, NULL);
+    char *copy = arena_copy(arena, text, (size_t)length);
+    free(text);
+    return copy;
+}
+
+void arena_reset(struct arena *arena)
+{
+    while (arena->blocks != NULL) {
+        struct arena_block *next = arena->blocks->next;
+        free(arena->blocks);
+        arena->blocks = next;
+    }
+}

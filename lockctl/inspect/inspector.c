@@ -1,0 +1,460 @@
+/*
+ * A look: the kernel's list once, the processes that it names once each, the registries. In a live
+ * view the kernel's list is kept for a second.
+ */
+#include "lockctl/inspect/look.h"
+
+#include "lockctl/inspect/verdict.h"
+#include "lockctl/lockctl.h"
+#include "shim/lock/kernel.h"
+#include "shim/lock/process.h"
+
+#include <err.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SECOND 1000000000u
+#define WATCH_TIME 250000000 /* ns in D without a pause: it is stuck in the kernel */
+#define WATCH_RING 20000000  /* ns */
+#define INITIAL_PID_NAMESPACE 0xEFFFFFFCu
+/* To tell of one lock, no process with more descriptors than this is looked through. */
+enum { DESCRIPTORS_FOR_ONE = 1024, DESCRIPTORS_FOR_OTHERS = 256, OTHERS_FOR_ONE = 64 };
+enum { LOOKS = 3 };
+
+/* A process that was in D at the last look of a live view. */
+struct watched {
+    pid_t pid;
+    uint64_t start_time;
+    uint64_t switches;
+    uint64_t since;
+};
+
+struct inspector {
+    struct inspect_request request;
+    struct arena arena;
+    struct arena view_arena;
+    struct kernel_view view;
+    uint64_t viewed_at; /* 0: never */
+    struct inspection picture;
+    struct watched *watched;
+    size_t watched_count;
+    struct doubt *doubts;
+    size_t doubt_count;
+};
+
+struct inspector *inspector_open(const struct inspect_request *request)
+{
+    struct inspector *inspector = calloc(1, sizeof *inspector);
+    if (inspector == NULL)
+        err(STATUS_FAILED, NULL);
+    inspector->request = *request;
+    return inspector;
+}
+
+void inspector_close(struct inspector *inspector)
+{
+    arena_reset(&inspector->arena);
+    arena_reset(&inspector->view_arena);
+    free(inspector->watched);
+    free(inspector->doubts);
+    free(inspector);
+}
+
+/* --- the kernel's list --- */
+
+static int read_view(struct inspector *inspector)
+{
+    uint64_t now = registry_now();
+    if (inspector->request.live && inspector->viewed_at != 0 && now - inspector->viewed_at < SECOND)
+        return 0;
+    arena_reset(&inspector->view_arena);
+    inspector->viewed_at = now;
+    return kernel_view_read(&inspector->view, &inspector->view_arena);
+}
+
+static int compare_inodes(const void *left, const void *right)
+{
+    uint64_t one = *(const uint64_t *)left;
+    uint64_t other = *(const uint64_t *)right;
+    return (one > other) - (one < other);
+}
+
+static void want_inodes(struct look *look)
+{
+    size_t count = 0;
+    uint64_t *inodes =
+        arena_take(look->arena, (2 * look->count + look->view->count + 1) * sizeof *inodes);
+    for (size_t i = 0; i < look->view->count; i++)
+        if (i == 0 || look->view->items[i].inode != look->view->items[i - 1].inode)
+            inodes[count++] = look->view->items[i].inode;
+    for (size_t i = 0; i < look->count; i++)
+        if (look->candidates[i].inode != 0)
+            inodes[count++] = look->candidates[i].inode;
+    if (count > 0)
+        qsort(inodes, count, sizeof *inodes, compare_inodes);
+    look->wanted =
+        (struct wanted_inodes){inodes, count, look->inside_namespace && look->request->everything};
+}
+
+/* --- candidates --- */
+
+static struct candidate *add_candidate(struct look *look, uint64_t device, uint64_t inode)
+{
+    look->candidates =
+        arena_grow(look->arena, look->candidates, look->count, sizeof *look->candidates);
+    struct candidate *candidate = &look->candidates[look->count];
+    memset(candidate, 0, sizeof *candidate);
+    candidate->order = look->count++;
+    candidate->device = candidate->told.device = device;
+    candidate->inode = candidate->told.inode = inode;
+    candidate->told.cycle = -1;
+    candidate->told.longest_wait = UNKNOWN_TIME;
+    if (inode != 0)
+        candidate->line_count = kernel_view_find(look->view, device, inode, &candidate->first);
+    return candidate;
+}
+
+static struct candidate *find_candidate(const struct look *look, uint64_t device, uint64_t inode)
+{
+    for (size_t i = 0; i < look->count; i++)
+        if (look->candidates[i].device == device && look->candidates[i].inode == inode)
+            return &look->candidates[i];
+    return NULL;
+}
+
+static void add_target(struct look *look, const struct target *target)
+{
+    struct file_identity identity = {.inode = 0};
+    int result = file_identity_of_path(target->lock_path, &identity);
+    /* Two tables may have one lock file. */
+    if (result == 0 && find_candidate(look, identity.device, identity.inode) != NULL)
+        return;
+    struct candidate *candidate = add_candidate(look, identity.device, identity.inode);
+    candidate->told.path = candidate->reachable_path = target->lock_path;
+    candidate->told.path_state = result == 0 ? PATH_CURRENT : PATH_MISSING;
+    candidate->told.table = target->table;
+    candidate->told.named = true;
+    candidate->words = registries_read(look, target->lock_path);
+}
+
+/* All other files of the list. Those that were named are few, or the list is not asked for. */
+static void add_everything(struct look *look)
+{
+    size_t named = look->count;
+    for (size_t i = 0; i < look->view->count; i++) {
+        const struct kernel_flock *line = &look->view->items[i];
+        const struct kernel_flock *before = i > 0 ? line - 1 : NULL;
+        if (before != NULL && before->device == line->device && before->inode == line->inode)
+            continue;
+        bool known = false;
+        for (size_t j = 0; j < named && !known; j++)
+            known = look->candidates[j].device == line->device &&
+                    look->candidates[j].inode == line->inode;
+        if (!known)
+            (void)add_candidate(look, line->device, line->inode);
+    }
+}
+
+/* --- processes --- */
+
+static void scan(struct look *look, struct process *process)
+{
+    processes_scan(&look->processes, process, &look->wanted);
+}
+
+/* Those that the list names as takers. Of one with very many descriptors its word is taken. */
+static void scan_takers(struct look *look, const struct candidate *candidate)
+{
+    for (size_t i = 0; i < candidate->line_count; i++) {
+        const struct kernel_flock *line = &look->view->items[candidate->first + i];
+        if (line->waits || line->process == 0)
+            continue;
+        struct process *process = processes_get(&look->processes, line->process);
+        if (look->request->everything ||
+            process_descriptor_count(line->process) <= DESCRIPTORS_FOR_ONE)
+            scan(look, process);
+    }
+}
+
+/* The descriptors that the registry names: one may be on a file that is no longer at the path. */
+static void look_at_records(struct look *look, const struct registry_words *words)
+{
+    for (size_t i = 0; words != NULL && i < words->holder_count; i++) {
+        const struct view_holder *record = &words->holders[i];
+        struct process *process = processes_find(&look->processes, record->process,
+                                                 record->pid_namespace, record->start_time);
+        if (process != NULL && record->life != VIEW_GONE)
+            (void)processes_look_at(&look->processes, process, record->descriptor);
+    }
+}
+
+/*
+ * Whoever holds a deleted lock file of that name is sought for where it is likely and cheap: among
+ * the small processes that hold a flock on that file system.
+ */
+static void scan_others(struct look *look, const struct candidate *candidate)
+{
+    pid_t last = 0;
+    int count = 0;
+    for (size_t i = 0; i < look->view->count && count < OTHERS_FOR_ONE; i++) {
+        const struct kernel_flock *line = &look->view->items[i];
+        if (line->waits || line->process == 0 || line->process == last ||
+            (candidate->inode != 0 && line->device != candidate->device))
+            continue;
+        last = line->process;
+        count++;
+        struct process *process = processes_get(&look->processes, line->process);
+        if (!process->scanned && process_descriptor_count(line->process) <= DESCRIPTORS_FOR_OTHERS)
+            scan(look, process);
+    }
+}
+
+/* A file that was deleted or replaced, and has a flock: a lock of its own under the same name. */
+static void add_deleted(struct look *look)
+{
+    size_t named = look->count;
+    for (size_t i = 0; i < look->processes.file_count; i++) {
+        const struct open_file *file = look->processes.files[i];
+        if (!file->locked || !file->deleted || file->path == NULL ||
+            find_candidate(look, file->device, file->inode) != NULL)
+            continue;
+        for (size_t j = 0; j < named; j++) {
+            if (strcmp(look->candidates[j].told.path, file->path) != 0)
+                continue;
+            struct candidate *candidate = add_candidate(look, file->device, file->inode);
+            candidate->order = look->candidates[j].order;
+            candidate->told.named = true;
+            candidate->told.table = look->candidates[j].told.table;
+            break;
+        }
+    }
+}
+
+static void look_into_processes(struct look *look)
+{
+    for (size_t i = 0; i < look->count; i++) {
+        look_at_records(look, look->candidates[i].words);
+        scan_takers(look, &look->candidates[i]);
+    }
+    for (size_t i = 0; i < look->count && !look->request->everything; i++)
+        scan_others(look, &look->candidates[i]);
+    bool missing = look->inside_namespace;
+    for (size_t i = 0; i < look->count && !missing; i++)
+        missing = join_misses_holder(look, &look->candidates[i]);
+    if (missing)
+        processes_scan_all(&look->processes, &look->wanted);
+    if (look->request->everything && look->inside_namespace)
+        for (size_t i = 0; i < look->processes.file_count; i++) {
+            const struct open_file *file = look->processes.files[i];
+            if (file->locked && find_candidate(look, file->device, file->inode) == NULL)
+                (void)add_candidate(look, file->device, file->inode);
+        }
+    if (!look->request->everything)
+        add_deleted(look);
+    processes_sort(&look->processes);
+}
+
+/* --- joining --- */
+
+static void join_all(struct look *look)
+{
+    for (size_t i = 0; i < look->count; i++) {
+        struct candidate *candidate = &look->candidates[i];
+        paths_find(look, candidate);
+        if (candidate->words == NULL && candidate->reachable_path != NULL)
+            candidate->words = registries_read(look, candidate->reachable_path);
+    }
+    for (size_t i = 0; i < look->count; i++)
+        join_lock(look, &look->candidates[i]);
+}
+
+/* Is a doubt new? Then it is worth another look at the list. */
+static bool keep_doubts(struct inspector *inspector, const struct look *look)
+{
+    bool is_new = false;
+    free(inspector->doubts);
+    inspector->doubts = NULL;
+    inspector->doubt_count = 0;
+    for (size_t i = 0; i < look->doubt_count; i++) {
+        inspector->doubts =
+            grow(inspector->doubts, inspector->doubt_count, sizeof *inspector->doubts);
+        inspector->doubts[inspector->doubt_count++] = look->doubts[i];
+        is_new = is_new || look->doubts[i].viewed_at == look->viewed_at;
+    }
+    return is_new;
+}
+
+static int compare_candidates(const void *left, const void *right)
+{
+    const struct candidate *one = left;
+    const struct candidate *other = right;
+    if (one->told.named != other->told.named)
+        return one->told.named ? -1 : 1;
+    if (one->told.named && one->order != other->order)
+        return one->order < other->order ? -1 : 1;
+    int order = strcmp(one->told.label, other->told.label);
+    return order != 0 ? order : (one->inode > other->inode) - (one->inode < other->inode);
+}
+
+/* What nobody holds and nobody waits for is told of only if it was named. */
+static void take_locks(struct look *look, struct inspection *picture)
+{
+    if (look->count > 0)
+        qsort(look->candidates, look->count, sizeof *look->candidates, compare_candidates);
+    picture->locks = arena_take(look->arena, (look->count + 1) * sizeof *picture->locks);
+    for (size_t i = 0; i < look->count; i++) {
+        const struct inspected_lock *told = &look->candidates[i].told;
+        if (told->named || told->held || told->waiter_count > 0)
+            picture->locks[picture->count++] = *told;
+    }
+}
+
+static void count_hidden(const struct look *look, struct inspection *picture)
+{
+    for (size_t i = 0; i < picture->count; i++)
+        for (size_t j = 0; j < picture->locks[i].holder_count; j++) {
+            const struct inspected_process *process = picture->locks[i].holders[j].process;
+            picture->hidden_processes += process->pid == 0 || process->descriptors_hidden;
+        }
+    picture->inside_namespace = look->inside_namespace;
+}
+
+/* --- asleep in the kernel --- */
+
+/* What is behind an inspected process; the inspection hands out its first member. */
+static struct process *behind(const struct inspected_process *told)
+{
+    return (struct process *)(uintptr_t)told;
+}
+
+static const struct watched *find_watched(const struct inspector *inspector,
+                                          const struct process *process)
+{
+    for (size_t i = 0; i < inspector->watched_count; i++)
+        if (inspector->watched[i].pid == process->told.pid &&
+            inspector->watched[i].start_time == process->told.start_time &&
+            inspector->watched[i].switches == process->switches)
+            return &inspector->watched[i];
+    return NULL;
+}
+
+/* A live view compares with its earlier looks; a single look waits a little and looks again. */
+static void watch_live(struct inspector *inspector, struct process **sleepers, size_t count)
+{
+    uint64_t now = registry_now();
+    struct watched *watched = NULL;
+    for (size_t i = 0; i < count; i++) {
+        const struct watched *before = find_watched(inspector, sleepers[i]);
+        uint64_t since = before != NULL ? before->since : now;
+        sleepers[i]->told.sleeps_uninterruptibly = now - since >= WATCH_TIME;
+        watched = grow(watched, i, sizeof *watched);
+        watched[i] = (struct watched){sleepers[i]->told.pid, sleepers[i]->told.start_time,
+                                      sleepers[i]->switches, since};
+    }
+    free(inspector->watched);
+    inspector->watched = watched;
+    inspector->watched_count = count;
+}
+
+static void watch_sleepers(struct inspector *inspector)
+{
+    struct process **sleepers = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < inspector->picture.count; i++) {
+        const struct inspected_lock *lock = &inspector->picture.locks[i];
+        for (size_t j = 0; j < lock->holder_count; j++) {
+            struct process *process = behind(lock->holders[j].process);
+            if (!processes_watch(process, lock->holders[j].thread))
+                continue;
+            sleepers = arena_grow(&inspector->arena, sleepers, count, sizeof(void *));
+            sleepers[count++] = process;
+        }
+    }
+    if (inspector->request.live) {
+        watch_live(inspector, sleepers, count);
+        return;
+    }
+    if (count > 0)
+        (void)kernel_poll(NULL, 0, WATCH_TIME);
+    for (size_t i = 0; i < count; i++)
+        processes_confirm(sleepers[i]);
+}
+
+/* --- the look --- */
+
+/* PIDs mean something else in a namespace that is not the first one. */
+static bool is_inside_namespace(const struct processes *processes)
+{
+    return processes->namespace != INITIAL_PID_NAMESPACE;
+}
+
+static bool take_picture(struct inspector *inspector, bool last)
+{
+    const struct inspect_request *request = &inspector->request;
+    struct look look = {.arena = &inspector->arena,
+                        .request = request,
+                        .view = &inspector->view,
+                        .now = registry_now(),
+                        .viewed_at = inspector->viewed_at,
+                        .earlier_doubts = inspector->doubts,
+                        .earlier_doubt_count = inspector->doubt_count};
+    arena_reset(&inspector->arena);
+    inspector->picture = (struct inspection){.locks = NULL};
+    processes_begin(&look.processes, &inspector->arena);
+    look.inside_namespace = is_inside_namespace(&look.processes);
+    for (size_t i = 0; request->targets != NULL && i < request->targets->count; i++)
+        add_target(&look, &request->targets->items[i]);
+    if (request->everything)
+        add_everything(&look);
+    want_inodes(&look);
+    look_into_processes(&look);
+    join_all(&look);
+    if (keep_doubts(inspector, &look) && !last)
+        return false;
+    take_locks(&look, &inspector->picture);
+    count_hidden(&look, &inspector->picture);
+    cycles_find(&look, &inspector->picture);
+    return true;
+}
+
+const struct inspection *inspector_look(struct inspector *inspector)
+{
+    struct inspection *picture = &inspector->picture;
+    bool confirmed = false;
+    for (int look = 1; look <= LOOKS; look++) {
+        int result = read_view(inspector);
+        if (result < 0) {
+            complain("/proc/locks: %s", strerror(-result));
+            return NULL;
+        }
+        /* A holder that nobody is: it let go between the reading and the looking, or is hidden. */
+        if (!take_picture(inspector, look == LOOKS || inspector->request.live))
+            continue;
+        /* A ring put together from two moments would be none; a real one stays. */
+        if (picture->cycle_count == 0 || confirmed || inspector->request.live)
+            break;
+        confirmed = true;
+        look = 1;
+        (void)kernel_poll(NULL, 0, WATCH_RING);
+    }
+    watch_sleepers(inspector);
+    for (size_t i = 0; i < picture->count; i++)
+        verdict_judge(&picture->locks[i], picture, inspector->request.stuck_after,
+                      &inspector->arena);
+    return picture;
+}
+
+size_t inspect_blockers(const struct inspected_lock *lock, const struct inspected_waiter *waiter,
+                        const struct inspected_holder **blockers)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < lock->holder_count; i++) {
+        const struct inspected_holder *holder = &lock->holders[i];
+        bool conflict = waiter->mode != REGISTRY_SHARED || holder->mode != REGISTRY_SHARED;
+        bool own = holder->process == waiter->process && lock->holder_count > 1;
+        if (conflict && !own)
+            blockers[count++] = holder;
+    }
+    return count;
+}

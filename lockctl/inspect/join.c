@@ -1,0 +1,457 @@
+/*
+ * Who holds a lock and who waits for it. The kernel's list is the truth about that there is a
+ * holder; its pid is that of the taker, which may have ended while another process keeps the
+ * description: then descriptors and registry tell who. Nobody is named who was not seen.
+ */
+#include "lockctl/inspect/look.h"
+
+#include "shim/lock/command_anchor.h"
+#include "shim/lock/kernel.h"
+#include "shim/lock/own.h"
+#include "shim/lock/process.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- small questions --- */
+
+static const struct kernel_flock *line_of(const struct look *look,
+                                          const struct candidate *candidate, size_t index)
+{
+    return &look->view->items[candidate->first + index];
+}
+
+/* The process's descriptor with the flock, preferably the one that `taker` took; or NULL. */
+static const struct open_file *locked_file(const struct process *process,
+                                           const struct candidate *candidate, pid_t taker)
+{
+    const struct open_file *found = NULL;
+    for (const struct open_file *file = process->files; file != NULL; file = file->next) {
+        if (!file->locked || file->device != candidate->device || file->inode != candidate->inode)
+            continue;
+        if (file->taker == taker)
+            return file;
+        found = file;
+    }
+    return found;
+}
+
+static struct process *find_record(struct look *look, const struct view_holder *record)
+{
+    return record->life == VIEW_GONE ? NULL
+                                     : processes_find(&look->processes, record->process,
+                                                      record->pid_namespace, record->start_time);
+}
+
+/* The supervisor of a member's command, if it lives: one that is younger is somebody else. */
+static struct process *find_supervisor(struct look *look, pid_t supervisor, uint64_t pid_namespace,
+                                       uint64_t start_time)
+{
+    struct process *process = processes_find(&look->processes, supervisor, pid_namespace, 0);
+    return process == NULL || process->told.start_time > start_time ? NULL : process;
+}
+
+static struct process *supervisor_of(struct look *look, const struct view_holder *record)
+{
+    return find_supervisor(look, record->supervisor, record->pid_namespace, record->start_time);
+}
+
+/* Is the process in a guarded command that has not ended, and the descriptor one that it gave? */
+static bool is_in_running_command(const struct process *process, int descriptor)
+{
+    for (int i = 0; i < OWN_ANCHOR_NUMBERS; i++) {
+        struct command_anchor anchor;
+        char path[64];
+        int number = own_anchor_candidate(i);
+        if (descriptor <= number ||
+            !process_has_memory_file(process->told.pid, number, "lockshim-command"))
+            continue;
+        int file = kernel_openat(AT_FDCWD, process_path(path, process->told.pid, "fd", number),
+                                 O_RDONLY | O_CLOEXEC, 0);
+        if (file < 0)
+            return true;
+        ssize_t got = kernel_pread(file, &anchor, sizeof anchor, 0);
+        (void)kernel_close(file);
+        return got == (ssize_t)sizeof anchor &&
+               memcmp(anchor.magic, COMMAND_MAGIC, sizeof anchor.magic) == 0 &&
+               atomic_load(&anchor.over) == 0;
+    }
+    return false;
+}
+
+/*
+ * Has a process that no registry tells of the shim loaded? Asked only where the descriptor stands
+ * as high as the shim puts it: reading another's map of memory is dear.
+ */
+static bool has_shim(const struct process *process, int descriptor)
+{
+    bool high = false;
+    for (int i = 0; i < OWN_ANCHOR_NUMBERS; i++)
+        high = high ||
+               (descriptor > own_anchor_candidate(i) && descriptor <= own_anchor_candidate(i) + 64);
+    char path[64];
+    FILE *maps = high ? fopen(process_path(path, process->told.pid, "maps", -1), "re") : NULL;
+    if (maps == NULL)
+        return false;
+    char *line = NULL;
+    size_t size = 0;
+    bool found = false;
+    while (!found && getline(&line, &size, maps) > 0)
+        found = strstr(line, "/liblockshim.so") != NULL;
+    free(line);
+    (void)fclose(maps);
+    return found;
+}
+
+/* --- holders --- */
+
+static struct inspected_holder *add_holder(struct look *look, struct candidate *candidate,
+                                           struct process *process, enum registry_mode mode)
+{
+    struct inspected_lock *told = &candidate->told;
+    told->holders =
+        arena_grow(look->arena, told->holders, told->holder_count, sizeof *told->holders);
+    struct inspected_holder *holder = &told->holders[told->holder_count++];
+    *holder = (struct inspected_holder){.process = &process->told,
+                                        .mode = mode,
+                                        .descriptor = -1,
+                                        .held = UNKNOWN_TIME,
+                                        .untouched = UNKNOWN_TIME};
+    processes_read_details(&look->processes, process);
+    return holder;
+}
+
+static struct inspected_holder *find_holder(const struct candidate *candidate,
+                                            const struct process *process)
+{
+    for (size_t i = 0; i < candidate->told.holder_count; i++)
+        if (candidate->told.holders[i].process == &process->told)
+            return &candidate->told.holders[i];
+    return NULL;
+}
+
+static int64_t age(const struct look *look, uint64_t moment)
+{
+    return moment == 0 || moment > look->now ? UNKNOWN_TIME : (int64_t)(look->now - moment);
+}
+
+/* What the registry says of a holder that is known to be one. */
+static void take_record(struct look *look, struct inspected_holder *holder,
+                        const struct view_holder *record)
+{
+    holder->guarded = true;
+    holder->fenceable = record->fence != 0 && !record->out_of_reach;
+    holder->fence = record->fence;
+    holder->scope = record->scope;
+    holder->thread = record->thread;
+    holder->acquisition = record->acquisition;
+    holder->held = age(look, record->since);
+    holder->untouched = age(look, record->last_touch);
+    if (holder->descriptor < 0)
+        holder->descriptor = record->descriptor;
+    if (record->level > 0)
+        holder->mode = REGISTRY_JOINED;
+    struct process *supervisor = supervisor_of(look, record);
+    holder->supervisor = supervisor != NULL ? supervisor->told.pid : 0;
+}
+
+/* The registry's live members of a running command, of which one took the lock that is looked at.
+ */
+static bool add_command(struct look *look, struct candidate *candidate,
+                        const struct kernel_flock *line)
+{
+    const struct registry_words *words = candidate->words;
+    enum registry_mode mode = line->exclusive ? REGISTRY_EXCLUSIVE : REGISTRY_SHARED;
+    bool found = false;
+    for (size_t i = 0; words != NULL && i < words->holder_count; i++) {
+        const struct view_holder *record = &words->holders[i];
+        struct process *supervisor = supervisor_of(look, record);
+        if (supervisor == NULL)
+            continue;
+        struct process *member = find_record(look, record);
+        struct process *shown = member != NULL ? member : supervisor;
+        struct inspected_holder *holder = find_holder(candidate, shown);
+        /* The supervisor stands in only where no member that touched is left. */
+        if (holder == NULL && (member != NULL || !found)) {
+            holder = add_holder(look, candidate, shown, mode);
+            take_record(look, holder, record);
+            holder->shares = member != NULL && found;
+            if (member == NULL)
+                holder->fenceable = false;
+        }
+        found = true;
+    }
+    return found;
+}
+
+/* Whoever has the description that a process took which is gone, or has closed its own copy. */
+static bool add_heirs(struct look *look, struct candidate *candidate,
+                      const struct kernel_flock *line, bool taker_known)
+{
+    size_t first;
+    bool found = false;
+    enum registry_mode mode = line->exclusive ? REGISTRY_EXCLUSIVE : REGISTRY_SHARED;
+    size_t count =
+        processes_files_on(&look->processes, candidate->device, candidate->inode, &first);
+    for (size_t i = first; i < first + count; i++) {
+        const struct open_file *file = look->processes.files[i];
+        if (!file->locked || (file->taker != line->process && taker_known) ||
+            find_holder(candidate, file->process) != NULL)
+            continue;
+        struct inspected_holder *holder = add_holder(look, candidate, file->process, mode);
+        holder->descriptor = file->descriptor;
+        holder->taker = line->process;
+        holder->shares = found;
+        bool member = is_in_running_command(file->process, file->descriptor);
+        holder->guarded = member;
+        holder->taker_gone = !member && line->process != file->process->told.pid;
+        found = true;
+    }
+    return found;
+}
+
+/* Does the kernel's word that this process took it suffice? */
+static bool has_it(const struct candidate *candidate, const struct process *process,
+                   const struct kernel_flock *line)
+{
+    if (process->told.gone || line->process == 0)
+        return false;
+    return !process->scanned || process->told.descriptors_hidden ||
+           locked_file(process, candidate, line->process) != NULL;
+}
+
+static bool is_confirmed(struct look *look, const struct kernel_flock *line)
+{
+    uint64_t since = look->viewed_at;
+    bool confirmed = false;
+    for (size_t i = 0; i < look->earlier_doubt_count; i++) {
+        const struct doubt *doubt = &look->earlier_doubts[i];
+        if (doubt->process != line->process || doubt->device != line->device ||
+            doubt->inode != line->inode)
+            continue;
+        since = doubt->viewed_at;
+        confirmed = since != look->viewed_at;
+    }
+    look->doubts = arena_grow(look->arena, look->doubts, look->doubt_count, sizeof *look->doubts);
+    look->doubts[look->doubt_count++] =
+        (struct doubt){line->process, line->device, line->inode, since};
+    return confirmed;
+}
+
+static void add_kernel_holder(struct look *look, struct candidate *candidate,
+                              const struct kernel_flock *line)
+{
+    enum registry_mode mode = line->exclusive ? REGISTRY_EXCLUSIVE : REGISTRY_SHARED;
+    struct process *process = processes_get(&look->processes, line->process);
+    if (has_it(candidate, process, line)) {
+        const struct open_file *file = locked_file(process, candidate, line->process);
+        struct inspected_holder *holder = add_holder(look, candidate, process, mode);
+        if (file != NULL)
+            holder->descriptor = file->descriptor;
+        if (candidate->words == NULL || !candidate->words->present)
+            holder->guarded = has_shim(process, holder->descriptor);
+        return;
+    }
+    if (add_heirs(look, candidate, line, line->process != 0) || add_command(look, candidate, line))
+        return;
+    if (!is_confirmed(look, line))
+        return;
+    /* A mapping, or a message in flight, keeps it without a descriptor; or it is not visible. */
+    bool keeps = !process->told.gone && line->process != 0;
+    struct inspected_holder *holder =
+        add_holder(look, candidate, keeps ? process : processes_invisible(&look->processes), mode);
+    if (!keeps) {
+        holder->taker = line->process;
+        holder->taker_gone = line->process != 0;
+    }
+}
+
+/* The list was torn, or read a moment too early; or, in a PID namespace, leaves lines out. */
+static void add_unlisted_holders(struct look *look, struct candidate *candidate)
+{
+    size_t first;
+    size_t count =
+        processes_files_on(&look->processes, candidate->device, candidate->inode, &first);
+    for (size_t i = first; i < first + count; i++) {
+        const struct open_file *file = look->processes.files[i];
+        struct kernel_flock line = {.process = file->taker, .exclusive = file->exclusive};
+        if (file->locked && find_holder(candidate, file->process) == NULL)
+            (void)add_heirs(look, candidate, &line, true);
+    }
+}
+
+/* A guarded holder outside of this PID namespace is known by the registry's word alone. */
+static void add_foreign_holders(struct look *look, struct candidate *candidate)
+{
+    const struct registry_words *words = candidate->words;
+    for (size_t i = 0; words != NULL && !words->shared && i < words->holder_count; i++) {
+        const struct view_holder *record = &words->holders[i];
+        if (record->life != VIEW_ELSEWHERE || find_record(look, record) != NULL ||
+            record->level > 0 || candidate->told.holder_count > 0)
+            continue;
+        struct process *process = processes_invisible(&look->processes);
+        take_record(look, add_holder(look, candidate, process, record->mode), record);
+    }
+}
+
+/* The guarded among the holders, members of their commands, and those who joined them. */
+static void join_records(struct look *look, struct candidate *candidate)
+{
+    const struct registry_words *words = candidate->words;
+    for (size_t i = 0; words != NULL && i < words->holder_count; i++) {
+        const struct view_holder *record = &words->holders[i];
+        struct process *process = find_record(look, record);
+        if (process == NULL)
+            continue;
+        struct inspected_holder *holder = find_holder(candidate, process);
+        if (holder != NULL) {
+            if (!holder->guarded || holder->held == UNKNOWN_TIME)
+                take_record(look, holder, record);
+            continue;
+        }
+        bool same_command = false;
+        for (size_t j = 0; j < candidate->told.holder_count && record->supervisor > 0; j++)
+            same_command = same_command ||
+                           candidate->told.holders[j].supervisor == record->supervisor ||
+                           candidate->told.holders[j].process->pid == record->supervisor;
+        if (candidate->told.holder_count == 0 || (!same_command && record->level == 0))
+            continue;
+        holder = add_holder(look, candidate, process, record->mode);
+        take_record(look, holder, record);
+        holder->shares = true;
+    }
+}
+
+/* --- waiters --- */
+
+static struct inspected_waiter *add_waiter(struct look *look, struct candidate *candidate,
+                                           struct process *process)
+{
+    struct inspected_lock *told = &candidate->told;
+    told->waiters =
+        arena_grow(look->arena, told->waiters, told->waiter_count, sizeof *told->waiters);
+    struct inspected_waiter *waiter = &told->waiters[told->waiter_count++];
+    *waiter = (struct inspected_waiter){.process = &process->told, .waited = UNKNOWN_TIME};
+    processes_read_details(&look->processes, process);
+    return waiter;
+}
+
+/*
+ * One registry can stand for two lock files, a deleted one and its successor: which of them a
+ * waiter waits for is told by what it has open.
+ */
+static bool waits_for(struct look *look, const struct candidate *candidate, struct process *process)
+{
+    if (!candidate->words->shared && candidate->told.path_state != PATH_DELETED)
+        return true;
+    struct wanted_inodes wanted = look->wanted;
+    processes_scan(&look->processes, process, &wanted);
+    bool has_other = false;
+    for (const struct open_file *file = process->files; file != NULL; file = file->next) {
+        if (file->device == candidate->device && file->inode == candidate->inode)
+            return true;
+        has_other = has_other || (file->path != NULL && candidate->told.path != NULL &&
+                                  strcmp(file->path, candidate->told.path) == 0);
+    }
+    return !has_other && candidate->told.path_state != PATH_DELETED;
+}
+
+static void add_guarded_waiters(struct look *look, struct candidate *candidate)
+{
+    const struct registry_words *words = candidate->words;
+    for (size_t i = 0; words != NULL && i < words->waiter_count; i++) {
+        const struct view_waiter *record = &words->waiters[i];
+        struct process *process = record->life == VIEW_GONE
+                                      ? NULL
+                                      : processes_find(&look->processes, record->process,
+                                                       record->pid_namespace, record->start_time);
+        if (process == NULL && record->life == VIEW_ELSEWHERE && look->inside_namespace)
+            process = processes_invisible(&look->processes);
+        if (process == NULL || (process->told.pid > 0 && !waits_for(look, candidate, process)))
+            continue;
+        struct inspected_waiter *waiter = add_waiter(look, candidate, process);
+        waiter->mode = record->mode;
+        waiter->guarded = true;
+        waiter->thread = record->thread;
+        waiter->ticket = record->ticket;
+        waiter->waited = age(look, record->since);
+        struct process *supervisor =
+            find_supervisor(look, record->supervisor, record->pid_namespace, record->start_time);
+        waiter->supervisor = supervisor != NULL ? supervisor->told.pid : 0;
+    }
+}
+
+static void add_kernel_waiters(struct look *look, struct candidate *candidate)
+{
+    for (size_t i = 0; i < candidate->line_count; i++) {
+        const struct kernel_flock *line = line_of(look, candidate, i);
+        if (!line->waits)
+            continue;
+        struct process *process = processes_get(&look->processes, line->process);
+        if (process->told.gone && line->process > 0)
+            continue; /* it has ended since */
+        add_waiter(look, candidate, process)->mode =
+            line->exclusive ? REGISTRY_EXCLUSIVE : REGISTRY_SHARED;
+    }
+}
+
+/* --- all together --- */
+
+static void summarize(struct candidate *candidate)
+{
+    struct inspected_lock *told = &candidate->told;
+    told->held = told->holder_count > 0;
+    for (size_t i = 0; i < told->holder_count; i++)
+        if (told->mode == 0 || told->holders[i].mode == REGISTRY_EXCLUSIVE)
+            told->mode = told->holders[i].mode;
+    told->longest_wait = UNKNOWN_TIME;
+    for (size_t i = 0; i < told->waiter_count; i++)
+        if (told->waiters[i].waited > told->longest_wait)
+            told->longest_wait = told->waiters[i].waited;
+    const struct registry_words *words = candidate->words;
+    if (words == NULL || !words->present)
+        return;
+    told->has_registry = true;
+    told->generation = words->head.generation;
+    told->acquisition = words->head.acquisition;
+    told->crashed = words->head.crashed || words->mark_is_left;
+    if (told->table == NULL)
+        told->table = words->table;
+}
+
+void join_lock(struct look *look, struct candidate *candidate)
+{
+    for (size_t i = 0; i < candidate->line_count; i++) {
+        const struct kernel_flock *line = line_of(look, candidate, i);
+        if (!line->waits)
+            add_kernel_holder(look, candidate, line);
+    }
+    if (candidate->told.holder_count == 0 && candidate->inode != 0)
+        add_unlisted_holders(look, candidate);
+    if (look->inside_namespace && candidate->told.holder_count == 0)
+        add_foreign_holders(look, candidate);
+    join_records(look, candidate);
+    add_guarded_waiters(look, candidate);
+    add_kernel_waiters(look, candidate);
+    summarize(candidate);
+}
+
+static bool has_running_command(struct look *look, const struct registry_words *words)
+{
+    for (size_t i = 0; words != NULL && i < words->holder_count; i++)
+        if (supervisor_of(look, &words->holders[i]) != NULL)
+            return true;
+    return false;
+}
+
+bool join_misses_holder(struct look *look, const struct candidate *candidate)
+{
+    for (size_t i = 0; i < candidate->line_count; i++) {
+        const struct kernel_flock *line = line_of(look, candidate, i);
+        if (!line->waits &&
+            !has_it(candidate, processes_get(&look->processes, line->process), line))
+            return !has_running_command(look, candidate->words);
+    }
+    return false;
+}

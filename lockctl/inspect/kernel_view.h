@@ -1,0 +1,46 @@
+/*
+ * The kernel's list of flocks, /proc/locks. Reading it slows every flock on the machine, so it is
+ * read once a command. It is no snapshot: it comes in 4 KB pieces between which locks change hands.
+ */
+#ifndef LOCKCTL_KERNEL_VIEW_H
+#define LOCKCTL_KERNEL_VIEW_H
+
+#include "lockctl/inspect/arena.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* One holder, or one who waits for it. */
+struct kernel_flock {
+    uint64_t device; /* of the file system, as makedev() makes it; btrfs: not as stat tells it */
+    uint64_t inode;
+    pid_t process;  /* who took it or waits; it may have ended. 0: not visible from here */
+    bool waits;     /* sleeps inside flock() */
+    bool exclusive; /* what it has, or wants */
+};
+
+struct kernel_view {
+    struct kernel_flock *items; /* by device and inode; holders before those who wait */
+    size_t count;
+    bool torn; /* it contradicted itself each time it was read */
+};
+
+/* Reads it, again if it contradicts itself. Returns 0 or a negative errno. */
+int kernel_view_read(struct kernel_view *view, struct arena *arena);
+
+/* Parses one line of it; false for what is no flock or not as it should be. Changes the line. */
+bool kernel_view_parse_line(char *line, struct kernel_flock *flock);
+
+/* Parses a whole list; changes the text. */
+void kernel_view_parse(struct kernel_view *view, struct arena *arena, char *text);
+
+/* Does a file have an exclusive holder and another one beside it? Then locks changed hands. */
+bool kernel_view_contradicts_itself(const struct kernel_view *view);
+
+/* The lines of one file: where they begin, and how many (0: none). */
+size_t kernel_view_find(const struct kernel_view *view, uint64_t device, uint64_t inode,
+                        size_t *first);
+
+#endif

@@ -1,0 +1,94 @@
+/*
+ * One look in the making; between the files of this folder. The steps, in order:
+ *
+ *   inspector.c   reads the kernel's list, makes a candidate of every file with a flock that the
+ *                 request is about, looks into the processes named there
+ *   paths.c       where the lock files lie, and whether they are still there
+ *   join.c        who holds and who waits: the kernel's word, completed by descriptors and registry
+ *   cycles.c      who waits for whom in a ring
+ *   verdict.c     what that amounts to
+ */
+#ifndef LOCKCTL_LOOK_H
+#define LOCKCTL_LOOK_H
+
+#include "lockctl/inspect/arena.h"
+#include "lockctl/inspect/identity.h"
+#include "lockctl/inspect/inspect.h"
+#include "lockctl/inspect/kernel_view.h"
+#include "lockctl/inspect/processes.h"
+#include "lockctl/inspect/registry_view.h"
+
+/* What a registry says, read once; several lock files (one deleted, one new) may share it. */
+struct registry_words {
+    struct registry_words *next;
+    const char *path; /* of the lock file, as it is reached from here */
+    bool present;
+    struct view_head head;
+    struct view_holder *holders; /* the exclusive one first */
+    size_t holder_count;
+    struct view_waiter *waiters;
+    size_t waiter_count;
+    struct view_blocked *blocked;
+    size_t blocked_count;
+    const char *table; /* NULL: it does not say */
+    bool mark_is_left; /* the last exclusive holder has changed the table, and is gone */
+    bool shared;       /* by several candidates */
+};
+
+struct candidate {
+    struct inspected_lock told;
+    size_t order;                 /* among the named ones */
+    uint64_t device, inode;       /* as the kernel's list tells them; inode 0: there is no file */
+    size_t first, line_count;     /* its lines in the kernel's list */
+    const char *reachable_path;   /* from here; NULL: unknown */
+    struct registry_words *words; /* NULL: not looked for */
+};
+
+/*
+ * A line of the kernel's list whose holder was not found. On a busy machine it has let go since;
+ * one that stands there when the list is read again is held by somebody who can't be seen.
+ */
+struct doubt {
+    pid_t process;
+    uint64_t device, inode;
+    uint64_t viewed_at; /* when the list was read */
+};
+
+struct look {
+    struct arena *arena;
+    const struct inspect_request *request;
+    const struct kernel_view *view;
+    struct processes processes;
+    struct wanted_inodes wanted;
+    struct registry_words *registries;
+    struct candidate *candidates;
+    size_t count;
+    uint64_t now;       /* CLOCK_MONOTONIC when it began */
+    uint64_t viewed_at; /* and when the kernel's list was read */
+    const struct doubt *earlier_doubts;
+    size_t earlier_doubt_count;
+    struct doubt *doubts;
+    size_t doubt_count;
+    bool inside_namespace;
+    size_t hidden_processes;
+};
+
+/* paths.c: where the candidate's file lies, from what those who have it open say. */
+void paths_find(struct look *look, struct candidate *candidate);
+
+/* registries.c: the words beside the lock file at a path; asked for twice, they are shared. */
+struct registry_words *registries_read(struct look *look, const char *lock_path);
+
+/* join.c: after all descriptors were looked at and sorted. */
+void join_lock(struct look *look, struct candidate *candidate);
+
+/*
+ * Before that: must all processes be looked into to find who has this lock? Not if its taker has
+ * it, or the registry names a command that runs.
+ */
+bool join_misses_holder(struct look *look, const struct candidate *candidate);
+
+/* cycles.c: fills in cycles, and which lock is in which. */
+void cycles_find(struct look *look, struct inspection *inspection);
+
+#endif
