@@ -44,7 +44,7 @@ INSTALLS :=
 .PHONY: all
 all:
 
-include shim/build.mk lockctl/build.mk store/build.mk man/build.mk debian/build.mk tests/build.mk
+include shim/build.mk lockctl/build.mk store/build.mk man/build.mk completions/build.mk debian/build.mk tests/build.mk
 
 # Each check says what it did; all of them run, whichever fails.
 .PHONY: deps check demo bench bench-quick install uninstall lint clean

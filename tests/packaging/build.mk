@@ -1,8 +1,12 @@
 # Tests of what leaves the source tree: installation, completions, Debian packages.
-DEPS_TEST += git pkg-config util-linux
+DEPS_TEST += bash git pkg-config python3 util-linux zsh
 
-CHECKS += check-install
+CHECKS += check-install check-completions
 LINT_SH += $(wildcard tests/packaging/*.sh)
+
+.PHONY: check-completions
+check-completions: $(BUILD)/lockctl $(BUILD)/tablestore
+	BUILD=$(BUILD) tests/packaging/completions.sh
 
 .PHONY: check-install
 check-install: all
