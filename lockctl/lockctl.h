@@ -29,8 +29,12 @@ struct command_description {
 
 int run_command(const struct command_description *description, int count, char **words);
 int env_command(const struct command_description *description, int count, char **words);
+int stats_command(const struct command_description *description, int count, char **words);
+int metrics_command(const struct command_description *description, int count, char **words);
 extern const char RUN_DETAILS[];
 extern const char ENV_DETAILS[];
+extern const char STATS_DETAILS[];
+extern const char METRICS_DETAILS[];
 
 /* Writes "lockctl: …" as one line to stderr. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

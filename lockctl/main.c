@@ -13,6 +13,10 @@ static const struct command_description COMMANDS[] = {
     {"run", "[SETTINGS] [--] COMMAND [ARGUMENT...]", "start a command with its tables guarded",
      RUN_DETAILS, run_command},
     {"env", "[SETTINGS]", "print the settings as environment lines", ENV_DETAILS, env_command},
+    {"stats", "[OPTIONS] [TABLE|LOCK...]", "how often and how long locks were taken and waited for",
+     STATS_DETAILS, stats_command},
+    {"metrics", "[OPTIONS] [TABLE|LOCK...]", "the same for Prometheus", METRICS_DETAILS,
+     metrics_command},
 };
 static const size_t COMMAND_COUNT = sizeof COMMANDS / sizeof *COMMANDS;
 

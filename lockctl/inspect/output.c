@@ -138,7 +138,7 @@ static bool choose_columns(struct output *output, const struct column *columns, 
     const char *names = output->style->columns;
     bool further = names != NULL && names[0] == '+';
     for (size_t i = 0; i < count && (names == NULL || further); i++)
-        if ((columns[i].flags & COLUMN_DEFAULT) != 0)
+        if (output->style->json || (columns[i].flags & COLUMN_DEFAULT) != 0)
             output->shown[output->count++] = &columns[i];
     for (names = names != NULL ? names + further : ""; *names != '\0';) {
         size_t length = strcspn(names, ",");

@@ -17,7 +17,7 @@ enum column_flags {
     COLUMN_RIGHT = 1,    /* aligned to the right */
     COLUMN_NUMBER = 2,   /* a number in JSON; implies COLUMN_RIGHT */
     COLUMN_BOOLEAN = 4,  /* true or false in JSON: the text is "1" or "0" */
-    COLUMN_DEFAULT = 8,  /* shown without -o */
+    COLUMN_DEFAULT = 8,  /* shown without -o; JSON has all of them */
     COLUMN_TREE = 16,    /* the tree is drawn here */
     COLUMN_TRUNCATE = 32 /* cut to the width of the terminal */
 };
