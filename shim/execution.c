@@ -135,7 +135,7 @@ int execution_begins(struct execution *execution, const char *path, bool search,
     if (start_guarding() && touch_is_own_process()) {
         bool yes = true;
         lock_each(survive, &yes);
-        touch_process_ends();
+        touch_process_ends(true);
     }
     return 0;
 }

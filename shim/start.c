@@ -323,5 +323,5 @@ __attribute__((destructor(101))) static void destruct(void)
             touch.error != 0)
             __fpurge(stdout); /* refused, like any other change; nothing goes on unlocked */
     }
-    touch_process_ends();
+    touch_process_ends(false);
 }

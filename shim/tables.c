@@ -442,6 +442,7 @@ static struct lock *lock_for(const struct table *table, const char *path)
                           .on_crash = table->settings.on_crash,
                           .descriptor = -1,
                           .borrowed = -1,
+                          .slot = -1,
                           .registry = {.descriptor = -1}};
     add_to_set(&lock_set, hash_more(FNV_START, path, strlen(path)), locks_count++);
     lock_list_add(lock);

@@ -324,12 +324,11 @@ void touch_left_command(void)
 
 static bool end_in_order(struct lock *lock, void *context)
 {
-    (void)context;
-    lock_process_ends(lock);
+    lock_process_ends(lock, *(const bool *)context);
     return true;
 }
 
-void touch_process_ends(void)
+void touch_process_ends(bool executes)
 {
-    lock_each(end_in_order, NULL);
+    lock_each(end_in_order, &executes);
 }

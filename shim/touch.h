@@ -165,8 +165,8 @@ void touch_forked(void);
 /* The program left its command. */
 void touch_left_command(void);
 
-/* The process ends by itself, through exit or _exit. */
-void touch_process_ends(void);
+/* The process ends by itself, through exit or _exit, or executes another program. */
+void touch_process_ends(bool executes);
 
 /* Is this the process that the memory says it is, not a vfork child in its parent's memory? */
 bool touch_is_own_process(void);

@@ -213,8 +213,8 @@ static bool settle_holder(const struct registry_view *view, struct registry_hold
 bool registry_view_exclusive(const struct registry_view *view, struct view_holder *holder)
 {
     struct registry_holder raw;
-    return read_part(view, PART(exclusive), &raw, sizeof raw) &&
-           settle_holder(view, &raw, PART(exclusive), holder);
+    return read_part(view, PART(head.exclusive), &raw, sizeof raw) &&
+           settle_holder(view, &raw, PART(head.exclusive), holder);
 }
 
 size_t registry_view_holders(const struct registry_view *view,
@@ -234,7 +234,7 @@ static bool make_waiter(const struct registry_view *view, const struct registry_
                         struct view_waiter *waiter)
 {
     pid_t process = sane_process(raw->process);
-    uint64_t ticket = raw->ticket;
+    uint64_t ticket = raw->since;
     if (process == 0 || ticket == 0 ||
         (raw->mode != REGISTRY_EXCLUSIVE && raw->mode != REGISTRY_SHARED))
         return false;
@@ -260,7 +260,6 @@ static int compare_tickets(const void *left, const void *right)
     return (one > other) - (one < other);
 }
 
-/* A waiter's ticket is written last: with one, all of it is there. */
 size_t registry_view_waiters(const struct registry_view *view,
                              struct view_waiter waiters[static REGISTRY_WAITERS])
 {
@@ -349,7 +348,9 @@ bool registry_view_head(const struct registry_view *view, struct view_head *head
 
 bool registry_view_counters(const struct registry_view *view, struct view_counters *counters)
 {
-    return read_part(view, PART(counters), counters->values, sizeof counters->values);
+    return read_part(view, PART(counters), counters->values, sizeof counters->values) &&
+           read_part(view, PART(head.acquisitions), &counters->values[COUNT_ACQUISITIONS],
+                     sizeof counters->values[0]);
 }
 
 /* --- histograms --- */
@@ -398,28 +399,35 @@ static void reconcile(struct view_histogram *histogram)
         histogram->maximum = bucket_last(last);
 }
 
-static bool read_histogram(const struct registry_view *view, size_t offset,
-                           struct view_histogram *histogram)
+static void take_histogram(const struct registry_histogram *raw, struct view_histogram *histogram)
 {
-    struct registry_histogram raw;
-    if (!read_part(view, offset, &raw, sizeof raw))
-        return false;
-    histogram->sum = raw.sum;
-    histogram->maximum = raw.maximum;
+    histogram->sum = raw->sum;
+    histogram->maximum = raw->maximum;
     for (unsigned i = 0; i < REGISTRY_BUCKETS; i++)
-        histogram->buckets[i] = raw.buckets[i];
+        histogram->buckets[i] = raw->buckets[i];
     reconcile(histogram);
-    return true;
 }
 
 bool registry_view_wait_times(const struct registry_view *view, struct view_histogram *histogram)
 {
-    return read_histogram(view, PART(wait_times), histogram);
+    struct registry_histogram raw;
+    if (!read_part(view, PART(wait_times), &raw, sizeof raw))
+        return false;
+    take_histogram(&raw, histogram);
+    return true;
 }
 
+/* The latest of them stand in the head. */
 bool registry_view_hold_times(const struct registry_view *view, struct view_histogram *histogram)
 {
-    return read_histogram(view, PART(hold_times), histogram);
+    struct registry_histogram raw;
+    struct registry_head head;
+    if (!read_part(view, PART(hold_times), &raw, sizeof raw) ||
+        !read_part(view, PART(head), &head, sizeof head))
+        return false;
+    registry_fold(&raw, &head);
+    take_histogram(&raw, histogram);
+    return true;
 }
 
 /* --- events --- */
@@ -474,7 +482,7 @@ size_t registry_view_events(const struct registry_view *view, uint64_t after,
         uint64_t now = wall_clock();
         for (size_t i = 0; i < CHUNK; i++) {
             uint64_t number = first[i].number;
-            if (number > after && number == second[i].number &&
+            if (number > after && memcmp(&first[i], &second[i], sizeof first[i]) == 0 &&
                 number % REGISTRY_EVENTS == start + i && first[i].kind != EVENT_NONE &&
                 number <= head.next_event && head.next_event - number < REGISTRY_EVENTS)
                 events[count++] = make_event(&first[i], now);

@@ -179,6 +179,7 @@ static void describe_lock(struct lock *lock, struct command *command, size_t ind
                           .borrowed = -1,
                           .device = entry->device,
                           .inode = entry->inode,
+                          .slot = -1,
                           .registry = {.descriptor = -1}};
 }
 
@@ -212,32 +213,45 @@ static void wait_for_watched(struct command_anchor *anchor)
 }
 
 /* What the command changed counts as done, unless it, or the last one to change, was killed. */
-static void settle_mark(struct command_entry *entry, struct registry_layout *map, bool by_signal)
+static void settle_mark(struct registry *registry, struct registry_head *head, bool by_signal)
 {
-    if (atomic_load(&entry->changed) == 0)
-        return;
-    struct registry_mark *mark = &map->head.mark;
-    uint32_t state = atomic_load(&mark->state);
-    atomic_fetch_add(&map->head.generation, 1);
+    static const uint32_t no;
+    struct registry_mark *mark = &head->mark;
+    head->generation++;
     bool last_was_killed =
-        state == MARK_CHANGED && !process_is_alive(atomic_load(&mark->process), mark->start_time);
-    if (by_signal || last_was_killed) {
-        atomic_store(&mark->state, MARK_CHANGED);
-        return;
-    }
-    atomic_store(&map->head.crashed, 0);
-    atomic_store(&mark->state, MARK_CLEAN);
+        mark->state == MARK_CHANGED && !process_is_alive(mark->process, mark->start_time);
+    mark->state = by_signal || last_was_killed ? MARK_CHANGED : MARK_CLEAN;
+    if (mark->state == MARK_CLEAN && head->crashed != 0)
+        (void)registry_write(registry, REGISTRY_OFFSET(head.crashed), &no, sizeof no);
 }
 
-static void clear_holders(struct command_entry *entry, struct registry_layout *map)
+static void clear_members(struct registry *registry, pid_t supervisor)
 {
-    if (map->exclusive.supervisor == entry->supervisor)
-        atomic_store(&map->exclusive.process, 0);
+    struct registry_holder all[REGISTRY_HOLDERS];
+    if (!registry_read(registry, REGISTRY_OFFSET(holders), all, sizeof all))
+        return;
     for (int i = 0; i < REGISTRY_HOLDERS; i++) {
-        if (atomic_load(&map->holders[i].process) != 0 &&
-            map->holders[i].supervisor == entry->supervisor)
-            atomic_store(&map->holders[i].process, 0);
+        if (all[i].process != 0 && all[i].supervisor == supervisor)
+            registry_clear_holder(registry, i, all[i].process);
     }
+}
+
+static void publish_end(struct registry *registry, struct command_entry *entry, bool by_signal)
+{
+    struct registry_head head;
+    if (!registry_look(registry, &head))
+        return;
+    if (atomic_load(&entry->changed) != 0)
+        settle_mark(registry, &head, by_signal);
+    if (head.exclusive.supervisor == entry->supervisor) {
+        if (head.exclusive.process != 0)
+            registry_held(registry, &head, registry_now() - head.exclusive.since);
+        head.exclusive.process = 0;
+    }
+    (void)registry_write(registry, REGISTRY_HOLDERS_HALF,
+                         (const char *)&head + REGISTRY_HOLDERS_HALF,
+                         sizeof head - REGISTRY_HOLDERS_HALF);
+    clear_members(registry, entry->supervisor);
 }
 
 static void let_go(struct command *command, size_t index, bool by_signal)
@@ -251,13 +265,9 @@ static void let_go(struct command *command, size_t index, bool by_signal)
         return;
     struct registry registry;
     registry_open_existing(&registry, command->locks[index].path);
-    if (registry_usable(&registry)) {
-        settle_mark(entry, registry.map, by_signal);
-        clear_holders(entry, registry.map);
-    }
+    publish_end(&registry, entry, by_signal);
     (void)kernel_flock(entry->descriptor, LOCK_UN);
-    if (registry_usable(&registry))
-        registry_wake(&registry);
+    registry_wake(&registry);
     registry_close(&registry);
 }
 

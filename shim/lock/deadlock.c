@@ -63,53 +63,72 @@ struct publication {
     uint64_t since;
 };
 
+static size_t blocked_offset(int slot)
+{
+    return REGISTRY_OFFSET(blocked) + (size_t)slot * sizeof(struct registry_blocked);
+}
+
+static bool read_blocked(struct registry *registry, struct registry_blocked all[REGISTRY_BLOCKED])
+{
+    return registry_read(registry, REGISTRY_OFFSET(blocked), all, REGISTRY_BLOCKED * sizeof all[0]);
+}
+
+static bool write_blocked(struct registry *registry, int slot, const struct registry_blocked *own)
+{
+    struct registry_blocked found;
+    return registry_write(registry, blocked_offset(slot), own, sizeof *own) &&
+           registry_read(registry, blocked_offset(slot), &found, sizeof found) &&
+           memcmp(&found, own, sizeof found) == 0;
+}
+
 static bool publish_in(struct lock *held, void *context)
 {
     const struct publication *publication = context;
     const struct lock *wanted = publication->wanted;
     if (held == wanted || !stays_held(held))
         return true;
-    if (held->registry.map == NULL && held->entry != NULL) /* another member took it */
+    if (!held->registry_opened && held->entry != NULL) /* another member took it */
         registry_open_existing(&held->registry, held->path);
-    if (!registry_usable(&held->registry))
+    struct registry_blocked all[REGISTRY_BLOCKED];
+    const struct registry_blocked own = {.process = kernel_getpid(),
+                                         .descriptor = atomic_load(&wanted->descriptor),
+                                         .start_time = lock_self_start_time(),
+                                         .device = wanted->device,
+                                         .inode = wanted->inode,
+                                         .since = publication->since};
+    if (!read_blocked(&held->registry, all))
         return true;
     for (int i = 0; i < REGISTRY_BLOCKED; i++) {
-        struct registry_blocked *slot = &held->registry.map->blocked[i];
-        int32_t owner = atomic_load(&slot->process);
-        if (owner != 0 && process_is_alive(owner, slot->start_time))
+        if (all[i].process != 0 && process_is_alive(all[i].process, all[i].start_time))
             continue;
-        if (!atomic_compare_exchange_strong(&slot->process, &owner, kernel_getpid()))
-            continue;
-        atomic_fetch_add(&published, 1);
-        slot->start_time = lock_self_start_time();
-        slot->device = wanted->device;
-        slot->inode = wanted->inode;
-        slot->descriptor = atomic_load(&wanted->descriptor);
-        atomic_store(&slot->since, publication->since);
-        return true;
+        if (write_blocked(&held->registry, i, &own)) {
+            atomic_fetch_add(&published, 1);
+            return true;
+        }
     }
     return true;
 }
 
 /* Takes our words out of a registry: those about `wanted`, or all. */
-static void withdraw(struct registry_layout *map, const struct lock *wanted)
+static void withdraw(struct registry *registry, const struct lock *wanted)
 {
+    static const struct registry_blocked none;
+    struct registry_blocked all[REGISTRY_BLOCKED];
+    if (!read_blocked(registry, all))
+        return;
     for (int i = 0; i < REGISTRY_BLOCKED; i++) {
-        struct registry_blocked *slot = &map->blocked[i];
-        int32_t self = lock_self.process;
-        if (atomic_load(&slot->process) != self ||
-            (wanted != NULL && (slot->inode != wanted->inode || slot->device != wanted->device)))
+        if (all[i].process != lock_self.process ||
+            (wanted != NULL && (all[i].inode != wanted->inode || all[i].device != wanted->device)))
             continue;
-        atomic_store(&slot->since, 0);
-        if (atomic_compare_exchange_strong(&slot->process, &self, 0))
-            atomic_fetch_sub(&published, 1);
+        (void)registry_write(registry, blocked_offset(i), &none, sizeof none);
+        atomic_fetch_sub(&published, 1);
     }
 }
 
 static bool withdraw_from(struct lock *held, void *context)
 {
-    if (held != context && held->registry.map != NULL && registry_usable(&held->registry))
-        withdraw(held->registry.map, context);
+    if (held != context)
+        withdraw(&held->registry, context);
     return true;
 }
 
@@ -129,7 +148,7 @@ void deadlock_withdraw(struct lock *wanted)
 void deadlock_released(struct lock *lock)
 {
     if (__builtin_expect(atomic_load_explicit(&published, memory_order_relaxed) > 0, 0))
-        withdraw(lock->registry.map, NULL);
+        withdraw(&lock->registry, NULL);
 }
 
 static bool keep_line(const struct kernel_lock *lock, void *context)
@@ -173,21 +192,23 @@ static bool follow(struct search *search, const char *path, uint64_t inode);
 static bool path_of_blocked(const struct registry_blocked *blocked, char *path, size_t size)
 {
     char name[64];
-    pid_t process = atomic_load(&((struct registry_blocked *)blocked)->process);
     ssize_t length = kernel_readlinkat(
-        AT_FDCWD, process_path(name, process, "fd", blocked->descriptor), path, size - 1);
+        AT_FDCWD, process_path(name, blocked->process, "fd", blocked->descriptor), path, size - 1);
     if (length <= 0 || path[0] != '/')
         return false;
     path[length] = '\0';
     return true;
 }
 
-static bool look_at_blocked(struct search *search, struct registry_layout *map)
+static bool look_at_blocked(struct search *search, struct registry *registry)
 {
+    struct registry_blocked all[REGISTRY_BLOCKED];
+    if (!registry_usable(registry) || !read_blocked(registry, all))
+        return false;
     for (int i = 0; i < REGISTRY_BLOCKED; i++) {
-        struct registry_blocked *blocked = &map->blocked[i];
-        pid_t process = atomic_load(&blocked->process);
-        uint64_t since = atomic_load(&blocked->since);
+        const struct registry_blocked *blocked = &all[i];
+        pid_t process = blocked->process;
+        uint64_t since = blocked->since;
         if (process == 0 || since == 0 || process == kernel_getpid() ||
             !process_is_alive(process, blocked->start_time))
             continue;
@@ -275,8 +296,7 @@ static bool follow(struct search *search, const char *path, uint64_t inode)
     if (!found && path != NULL) {
         struct registry registry;
         registry_open_existing(&registry, path);
-        if (registry_usable(&registry))
-            found = look_at_blocked(search, registry.map);
+        found = look_at_blocked(search, &registry);
         registry_close(&registry);
     }
     return found;
@@ -285,14 +305,15 @@ static bool follow(struct search *search, const char *path, uint64_t inode)
 /* Where we hold nothing ourselves: is the holder blocked, or one that says nothing of itself? */
 static bool holder_may_be_blocked(struct lock *wanted)
 {
-    if (!registry_usable(&wanted->registry))
+    struct registry_blocked all[REGISTRY_BLOCKED];
+    struct registry_head head;
+    if (!read_blocked(&wanted->registry, all) || !registry_look(&wanted->registry, &head))
         return true;
-    struct registry_layout *map = wanted->registry.map;
     for (int i = 0; i < REGISTRY_BLOCKED; i++) {
-        if (atomic_load(&map->blocked[i].process) != 0)
+        if (all[i].process != 0)
             return true;
     }
-    return !process_is_alive(atomic_load(&map->exclusive.process), map->exclusive.start_time);
+    return !process_is_alive(head.exclusive.process, head.exclusive.start_time);
 }
 
 bool deadlock_found(struct lock *wanted, uint64_t since, bool patient)
@@ -303,7 +324,7 @@ bool deadlock_found(struct lock *wanted, uint64_t since, bool patient)
     struct search search = {.wanted = wanted, .since = since, .patient = patient, .lines = lines};
     kernel_locks_each(keep_line, &search);
     search.visited[search.depth++] = wanted->inode;
-    if (registry_usable(&wanted->registry) && look_at_blocked(&search, wanted->registry.map))
+    if (look_at_blocked(&search, &wanted->registry))
         return true;
     return look_at_kernel_list(&search, wanted->inode);
 }

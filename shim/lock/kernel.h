@@ -201,6 +201,14 @@ static inline int kernel_futex_wake(_Atomic uint32_t *word, int count)
     return (int)KERNEL_CALL(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0);
 }
 
+/* Adds to the word and wakes up to `count` who wait on it, in one call; -EFAULT, never a fault. */
+static inline int kernel_futex_add_and_wake(_Atomic uint32_t *word, int number, int count)
+{
+    /* The second wake, of those who wait on the word added to, is for an old value of -2048. */
+    unsigned operation = FUTEX_OP(FUTEX_OP_ADD, (unsigned)number, FUTEX_OP_CMP_EQ, 0x800u);
+    return (int)KERNEL_CALL(SYS_futex, word, FUTEX_WAKE_OP, count, 0, word, operation);
+}
+
 static inline void kernel_yield(void)
 {
     (void)KERNEL_CALL(SYS_sched_yield, 0, 0, 0, 0, 0, 0);

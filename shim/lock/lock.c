@@ -103,22 +103,23 @@ int lock_register(struct lock *lock)
     return 0;
 }
 
-static int take(struct lock *lock, int64_t timeout)
+static int take(struct lock *lock, int64_t timeout, struct registry_head *head)
 {
     int result = lock_register(lock);
     if (result != 0)
         return result;
     publish_open(lock);
-    struct registry_head head;
-    result = lock_attempt(lock, &head);
+    result = lock_attempt(lock, head);
     if (result == -EWOULDBLOCK) {
         result = lock_wait(lock, timeout);
-        (void)registry_look(&lock->registry, &head);
+        (void)registry_look(&lock->registry, head);
     }
-    if (result == 0 && lock->registry.map == NULL && lock->level == 0 && !lock->shared)
+    if (result == 0 && !registry_usable(&lock->registry) && lock->level == 0 && !lock->shared) {
         publish_mend(lock);
+        (void)registry_look(&lock->registry, head);
+    }
     if (result == 0)
-        result = publish_check_crash(lock, &head);
+        result = publish_check_crash(lock, head);
     if (result == -EOWNERDEAD) {
         unlock(lock, atomic_load(&lock->descriptor), 0);
         registry_wake(&lock->registry);
@@ -133,15 +134,16 @@ static int take(struct lock *lock, int64_t timeout)
  */
 static int take_in_vfork_child(struct lock *lock, int64_t timeout, bool changes)
 {
+    struct registry_head head;
     if (lock->entry != NULL)
-        return take(lock, timeout);
+        return take(lock, timeout, &head);
     struct lock own = *lock;
     atomic_store(&own.descriptor, -1);
     atomic_store(&own.borrowed, -1);
-    int result = take(&own, timeout);
+    int result = take(&own, timeout, &head);
     if (result != 0)
         return result;
-    publish_entered(&own, changes);
+    publish_entered(&own, &head, changes);
     int descriptor = atomic_load(&own.descriptor);
     own_forget(descriptor);
     (void)kernel_fcntl(descriptor, F_SETFD, 0);
@@ -168,13 +170,14 @@ int lock_enter(struct lock *lock, int64_t timeout, unsigned how)
         }
         if (!lock_self_is_here())
             return take_in_vfork_child(lock, timeout, changes);
-        int result = take(lock, timeout);
+        struct registry_head head;
+        int result = take(lock, timeout, &head);
         if (result != 0)
             return result;
         uint64_t held = (state & EPOCH_MASK) | HELD | kept | 1;
         if (!atomic_compare_exchange_strong(&lock->state, &state, held))
             continue; /* another thread was faster, and may have let go since */
-        publish_entered(lock, changes);
+        publish_entered(lock, &head, changes);
         return 0;
     }
 }
@@ -218,7 +221,7 @@ void lock_forked(struct lock *lock)
     }
     atomic_store(&lock->state, 0);
     atomic_store(&lock->changed, false);
-    lock->slot = NULL;
+    lock->slot = -1;
 }
 
 void lock_leave_command(struct lock *lock)
@@ -257,7 +260,7 @@ void lock_abandon(struct lock *lock)
     atomic_store(&lock->state, 0);
     atomic_store(&lock->changed, false);
     lock->level = 0;
-    lock->slot = NULL;
+    lock->slot = -1;
 }
 
 void lock_adopt(struct lock *lock, int descriptor, bool keep)

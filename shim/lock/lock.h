@@ -71,7 +71,8 @@ struct lock {
     uint64_t acquisition;
     uint64_t generation;  /* as it was when the lock was taken */
     uint64_t own_changes; /* how often we ourselves raised it */
-    struct registry_holder *slot;
+    bool hold_counted;    /* how long it was held has been told already */
+    int slot;             /* among the holders in the registry, or -1 */
     struct registry registry;
     struct fence fence;
 };
@@ -134,8 +135,9 @@ int lock_before_change(struct lock *lock);
 /* The generation as it is now, whether or not we hold the lock. */
 uint64_t lock_generation(struct lock *lock);
 
-/* The process is about to end by itself: what it changed counts as done. */
-void lock_process_ends(struct lock *lock);
+/* The process is about to end by itself, or to execute another program: what it changed counts as
+ * done. */
+void lock_process_ends(struct lock *lock, bool executes);
 
 /* An exec that lock_process_ends() made ready for has failed: the process goes on. */
 void lock_process_goes_on(struct lock *lock);

@@ -115,7 +115,7 @@ static bool checked_a_moment_ago(const struct lock *lock, const struct registry_
     if (kernel_fstat(atomic_load(&lock->descriptor), &status) != 0 || status.st_nlink == 0 ||
         status.st_ino != lock->inode)
         return false;
-    return lock->registry.map == NULL || head->lock_inode == lock->inode;
+    return !registry_usable(&lock->registry) || head->lock_inode == lock->inode;
 }
 
 /*
@@ -134,8 +134,9 @@ static bool still_in_place(struct lock *lock, int descriptor, const struct regis
         status.st_ino != lock->inode)
         return false;
     lock->path_checked = coarse_now();
-    if (head->lock_inode != lock->inode && registry_usable(&lock->registry))
-        atomic_store(&lock->registry.map->head.lock_inode, lock->inode);
+    if (head->lock_inode != lock->inode)
+        (void)registry_write(&lock->registry, REGISTRY_OFFSET(head.lock_inode), &lock->inode,
+                             sizeof lock->inode);
     return true;
 }
 
@@ -157,13 +158,14 @@ bool lock_range_taken(int descriptor, int from_level)
 static bool joined_inside(struct lock *lock, int descriptor, const struct registry_head *head)
 {
     bool often = lock->scope == SCOPE_SESSION || lock->scope == SCOPE_CALL;
-    if (often && lock->registry.map != NULL && head->joined == 0)
+    if (often && registry_usable(&lock->registry) && head->joined == 0)
         return false;
     if (lock_range_taken(descriptor, 1))
         return true;
     /* We have the lock: nobody joins us now, so those counted are gone. */
-    if (head->joined != 0 && registry_usable(&lock->registry))
-        atomic_store(&lock->registry.map->head.joined, 0);
+    static const uint32_t none;
+    if (head->joined != 0)
+        (void)registry_write(&lock->registry, REGISTRY_OFFSET(head.joined), &none, sizeof none);
     return false;
 }
 
@@ -175,8 +177,9 @@ bool lock_reserved_for_another(struct lock *lock, const struct registry_head *he
     uint64_t now = registry_now(), until = head->reserved_until;
     if (now < until && until - now <= LOCK_RESERVATION && process_is_alive(process, 0))
         return true;
-    if (registry_usable(&lock->registry))
-        atomic_store(&lock->registry.map->head.reserved_for, 0);
+    static const int32_t nobody;
+    (void)registry_write(&lock->registry, REGISTRY_OFFSET(head.reserved_for), &nobody,
+                         sizeof nobody);
     return false;
 }
 

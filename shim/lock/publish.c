@@ -7,10 +7,10 @@
 #include "shim/lock/command_member.h"
 #include "shim/lock/deadlock.h"
 #include "shim/lock/kernel.h"
-#include "shim/lock/own.h"
 #include "shim/lock/process.h"
 
 #include <errno.h>
+#include <sys/syscall.h>
 
 void publish_open(struct lock *lock)
 {
@@ -32,8 +32,7 @@ void publish_mend(struct lock *lock)
     if (lock->registry_mended != 0 && now - lock->registry_mended < MEND_INTERVAL)
         return;
     lock->registry_mended = now;
-    if (lock->registry.descriptor >= 0) /* the old map stays: another thread may be inside */
-        own_close(lock->registry.descriptor);
+    registry_close(&lock->registry);
     registry_open(&lock->registry, lock->path, lock->table_path, true);
 }
 
@@ -69,24 +68,17 @@ static void mark_fence(struct lock *lock)
     atomic_store(&lock->fence.acquisition, lock->acquisition);
 }
 
-static void write_exclusive(struct registry_layout *map, const struct registry_holder *self)
+/* Writes the holder's half of the head. */
+static void write_half(struct lock *lock, const struct registry_head *head)
 {
-    struct registry_holder *holder = &map->exclusive;
-    holder->mode = self->mode;
-    holder->start_time = self->start_time;
-    holder->since = self->since;
-    holder->acquisition = self->acquisition;
-    holder->pid_namespace = self->pid_namespace;
-    holder->scope = self->scope;
-    holder->descriptor = self->descriptor;
-    holder->level = self->level;
-    holder->supervisor = self->supervisor;
-    holder->last_touch = self->last_touch;
-    holder->boot = self->boot;
-    holder->fence = self->fence;
-    holder->thread = self->thread;
-    holder->out_of_reach = self->out_of_reach;
-    atomic_store_explicit(&holder->process, self->process, memory_order_release);
+    (void)registry_write(&lock->registry, REGISTRY_HOLDERS_HALF,
+                         (const char *)head + REGISTRY_HOLDERS_HALF,
+                         sizeof *head - REGISTRY_HOLDERS_HALF);
+}
+
+static void write_word(struct lock *lock, size_t offset, uint32_t value)
+{
+    (void)registry_write(&lock->registry, offset, &value, sizeof value);
 }
 
 /* Did the last holder die inside? Only whoever holds the lock may ask. */
@@ -105,17 +97,11 @@ static void look_at_mark(struct lock *lock, struct registry_head *head)
     bool same_boot = mark->boot == lock->registry.boot;
     bool died = state == MARK_CHANGED &&
                 (broken || !(same_boot && process_is_alive(owner, mark->start_time)));
-    if (!registry_usable(&lock->registry))
-        return;
-    struct registry_head *shared = &lock->registry.map->head;
+    head->mark.state = MARK_CLEAN;
+    write_word(lock, REGISTRY_OFFSET(head.mark.state), MARK_CLEAN);
     if (died) {
-        atomic_store(&head->crashed, 1);
-        atomic_store(&shared->crashed, 1);
-    }
-    /* Of several shared holders one tells. */
-    if (!atomic_compare_exchange_strong(&shared->mark.state, &state, MARK_CLEAN))
-        return;
-    if (died) {
+        head->crashed = 1;
+        write_word(lock, REGISTRY_OFFSET(head.crashed), 1);
         registry_count(&lock->registry, COUNT_CRASHES);
         lock_tell(lock, &(struct lock_notice){.kind = EVENT_CRASH,
                                               .other = owner,
@@ -125,76 +111,110 @@ static void look_at_mark(struct lock *lock, struct registry_head *head)
     }
 }
 
-static void write_mark(struct lock *lock)
+static struct registry_mark mark_of(struct lock *lock)
 {
-    struct registry_mark *mark = &lock->registry.map->head.mark;
-    mark->start_time = lock_self_start_time();
-    mark->boot = lock->registry.boot;
-    mark->acquisition = lock->acquisition;
-    atomic_store_explicit(&mark->process, lock_self.process, memory_order_relaxed);
-    atomic_store_explicit(&mark->state, MARK_CHANGED, memory_order_release);
+    return (struct registry_mark){.state = MARK_CHANGED,
+                                  .process = lock_self.process,
+                                  .start_time = lock_self_start_time(),
+                                  .boot = lock->registry.boot,
+                                  .acquisition = lock->acquisition};
+}
+
+static void note_change(struct lock *lock)
+{
     atomic_store_explicit(&lock->changed, true, memory_order_release);
     if (lock->entry != NULL)
         command_note_change(lock->entry, lock_self.process);
 }
 
+/* Shared holders may be several, and write no more than the two numbers. */
+static void enter_shared(struct lock *lock, const struct registry_head *head)
+{
+    _Static_assert(offsetof(struct registry_head, acquisitions) ==
+                       offsetof(struct registry_head, acquisition) + sizeof head->acquisition,
+                   "written together");
+    (void)registry_write(&lock->registry, REGISTRY_OFFSET(head.acquisition), &head->acquisition,
+                         sizeof head->acquisition + sizeof head->acquisitions);
+}
+
+static void enter_joined(struct lock *lock)
+{
+    registry_add(&lock->registry, REGISTRY_OFFSET(head.joined), 1);
+    registry_count(&lock->registry, COUNT_JOINED);
+}
+
+static void enter_exclusive(struct lock *lock, struct registry_head *head,
+                            const struct registry_holder *self, bool changes)
+{
+    head->exclusive = *self;
+    if (changes) {
+        head->mark = mark_of(lock);
+        note_change(lock);
+    }
+    write_half(lock, head);
+}
+
+/*
+ * A member of a command. The first one names itself as the holder; as several may be at it at once,
+ * nobody writes more than what is its own.
+ */
+static void enter_as_member(struct lock *lock, const struct registry_head *head,
+                            const struct registry_holder *self, bool changes)
+{
+    if (!command_has_locked(lock->entry)) {
+        enter_shared(lock, head);
+        (void)registry_write(&lock->registry, REGISTRY_OFFSET(head.exclusive), self, sizeof *self);
+    }
+    command_note_locked(lock->entry);
+    if (changes)
+        (void)lock_before_change(lock);
+}
+
 /* The lock is ours: says so to the others. */
-void publish_entered(struct lock *lock, bool changes)
+void publish_entered(struct lock *lock, struct registry_head *head, bool changes)
 {
     lock->acquired_at = registry_now();
     atomic_store_explicit(&lock->touched_at, lock->acquired_at, memory_order_relaxed);
     lock->taker = lock_this_thread();
+    lock->hold_counted = false;
     atomic_store(&lock->changed, false);
-    lock->acquisition++;
-    if (lock->registry.map == NULL)
-        return; /* lock_attempt() has just looked */
-    struct registry_layout *map = lock->registry.map;
-    lock->acquisition = atomic_fetch_add(&map->head.acquisition, 1) + 1;
-    lock->generation = atomic_load(&map->head.generation);
-    registry_count(&lock->registry, COUNT_ACQUISITIONS);
-    if ((lock->entry != NULL || atomic_load(&lock->waiting_threads) > 0) &&
-        atomic_load(&map->head.waiting) > 0)
-        registry_wake_companions(&lock->registry, lock_self.process,
-                                 command_supervisor(lock->entry));
+    lock->acquisition = lock->level > 0 ? head->acquisition : ++head->acquisition;
+    lock->generation = head->generation;
+    head->acquisitions++;
     mark_fence(lock);
     struct registry_holder self = describe_self(lock, lock_self.process);
-    if (lock->entry != NULL)
-        command_note_locked(lock->entry);
-    if (!lock->shared && lock->level == 0) {
-        write_exclusive(map, &self);
-        if (changes)
-            write_mark(lock);
-        if (lock->entry == NULL)
-            return;
-    }
-    if (lock->level > 0) {
-        atomic_fetch_add(&map->head.joined, 1);
-        registry_count(&lock->registry, COUNT_JOINED);
-    }
-    lock->slot = registry_claim_holder(&lock->registry, &self);
+    if (lock->level > 0)
+        enter_joined(lock);
+    else if (lock->entry != NULL)
+        enter_as_member(lock, head, &self, changes);
+    else if (lock->shared)
+        enter_shared(lock, head);
+    else
+        enter_exclusive(lock, head, &self, changes);
+    if (lock->shared || lock->level > 0 || lock->entry != NULL)
+        lock->slot = registry_claim_holder(&lock->registry, &self);
+    if ((lock->entry != NULL || atomic_load(&lock->waiting_threads) > 0) && head->waiting > 0)
+        registry_wake_companions(&lock->registry, lock_self.process,
+                                 command_supervisor(lock->entry));
 }
 
-static void clear_own_record(struct lock *lock, struct registry_layout *map)
+static void leave_reservation(struct lock *lock, const struct registry_head *head)
 {
-    if (lock->slot != NULL) {
-        int32_t self = lock_self.process;
-        atomic_compare_exchange_strong(&lock->slot->process, &self, 0);
-        lock->slot = NULL;
-    } else if (!lock->shared && lock->level == 0) {
-        atomic_store(&map->exclusive.process, 0);
+    struct {
+        uint64_t until;
+        int32_t process;
+    } reservation = {0, 0};
+    _Static_assert(offsetof(struct registry_head, reserved_for) ==
+                       offsetof(struct registry_head, reserved_until) + sizeof reservation.until,
+                   "written together");
+    if (atomic_exchange(&lock->reserve, false)) {
+        reservation.until = registry_now() + LOCK_RESERVATION;
+        reservation.process = lock_self.process;
+    } else if (head->reserved_for != lock_self.process) {
+        return;
     }
-}
-
-static void publish_reservation(struct lock *lock, struct registry_layout *map)
-{
-    if (atomic_load_explicit(&lock->reserve, memory_order_relaxed)) {
-        atomic_store(&lock->reserve, false);
-        atomic_store(&map->head.reserved_until, registry_now() + LOCK_RESERVATION);
-        atomic_store(&map->head.reserved_for, lock_self.process);
-    } else if (atomic_load_explicit(&map->head.reserved_for, memory_order_relaxed) ==
-               lock_self.process) {
-        atomic_store(&map->head.reserved_for, 0);
-    }
+    (void)registry_write(&lock->registry, REGISTRY_OFFSET(head.reserved_until), &reservation,
+                         sizeof reservation.until + sizeof reservation.process);
 }
 
 void lock_reserve(struct lock *lock)
@@ -202,32 +222,58 @@ void lock_reserve(struct lock *lock)
     atomic_store(&lock->reserve, true);
 }
 
+static void leave_exclusive(struct lock *lock, struct registry_head *head, bool changed)
+{
+    if (changed) {
+        head->generation++;
+        head->mark.state = MARK_CLEAN;
+        if (head->crashed != 0)
+            write_word(lock, REGISTRY_OFFSET(head.crashed), 0);
+    }
+    if (lock->slot < 0)
+        head->exclusive.process = 0;
+    write_half(lock, head);
+}
+
+static void leave_shared(struct lock *lock, const struct registry_head *head)
+{
+    size_t from = offsetof(struct registry_head, hold_sum);
+    (void)registry_write(&lock->registry, from, (const char *)head + from,
+                         offsetof(struct registry_head, mark) - from);
+}
+
+static void leave_joined(struct lock *lock, const struct registry_head *head, bool changed)
+{
+    if (changed)
+        registry_add(&lock->registry, REGISTRY_OFFSET(head.generation), 1);
+    if (head->joined > 0)
+        registry_add(&lock->registry, REGISTRY_OFFSET(head.joined), -1);
+}
+
 bool publish_leaving(struct lock *lock)
 {
-    uint64_t now = registry_now();
-    if (!registry_usable(&lock->registry)) {
-        atomic_store(&lock->changed, false);
-        return false;
-    }
-    struct registry_layout *map = lock->registry.map;
-    publish_reservation(lock, map);
-    if (atomic_exchange(&lock->changed, false)) {
-        atomic_fetch_add(&map->head.generation, 1);
+    struct registry_head head;
+    uint64_t held = registry_now() - lock->acquired_at;
+    bool changed = atomic_exchange(&lock->changed, false);
+    if (changed) {
         lock->own_changes++;
         lock->generation++;
-        if (lock->level == 0) {
-            atomic_store(&map->head.mark.state, MARK_CLEAN);
-            if (atomic_load_explicit(&map->head.crashed, memory_order_relaxed) != 0)
-                atomic_store(&map->head.crashed, 0);
-        }
     }
-    registry_time(&map->hold_times, now - lock->acquired_at);
-    clear_own_record(lock, map);
-    if (lock->level > 0 && atomic_load(&map->head.joined) > 0)
-        atomic_fetch_sub(&map->head.joined, 1);
-    bool waiters = atomic_load_explicit(&map->head.waiting, memory_order_seq_cst) > 0;
+    if (!registry_look(&lock->registry, &head))
+        return false;
+    leave_reservation(lock, &head);
+    if (lock->level == 0)
+        registry_held(&lock->registry, &head, held);
+    if (lock->level > 0)
+        leave_joined(lock, &head, changed);
+    else if (lock->shared)
+        leave_shared(lock, &head);
+    else
+        leave_exclusive(lock, &head, changed);
+    registry_clear_holder(&lock->registry, lock->slot, lock_self.process);
+    lock->slot = -1;
     deadlock_released(lock);
-    return waiters;
+    return head.waiting > 0;
 }
 
 /* Did the last holder die inside, and does that keep us out? */
@@ -250,11 +296,8 @@ void lock_note_touch(struct lock *lock)
     if (__builtin_expect((int64_t)(now - noted) < (int64_t)REGISTRY_TOUCH_AGE, 1))
         return;
     atomic_store_explicit(&lock->touched_at, now, memory_order_relaxed);
-    if (!lock_is_held(lock) || !registry_usable(&lock->registry))
-        return;
-    struct registry_holder *slot = lock->slot != NULL ? lock->slot : &lock->registry.map->exclusive;
-    if (atomic_load(&slot->process) == lock_self.process)
-        atomic_store_explicit(&slot->last_touch, now, memory_order_relaxed);
+    if (lock_is_held(lock))
+        registry_touched(&lock->registry, lock->slot, lock_self.process, now);
 }
 
 int lock_before_change(struct lock *lock)
@@ -262,53 +305,66 @@ int lock_before_change(struct lock *lock)
     bool marked = atomic_load_explicit(&lock->changed, memory_order_relaxed);
     if (marked && (lock->entry == NULL || command_last_changer(lock->entry) == lock_self.process))
         return 0;
-    if (lock->level > 0 || !registry_usable(&lock->registry)) {
-        atomic_store(&lock->changed, true);
-        if (lock->entry != NULL)
-            command_note_change(lock->entry, lock_self.process);
-        return 0;
+    if (lock->level == 0) {
+        struct registry_mark mark = mark_of(lock);
+        (void)registry_write(&lock->registry, REGISTRY_OFFSET(head.mark), &mark, sizeof mark);
     }
-    write_mark(lock);
+    note_change(lock);
     return 0;
 }
 
-static void settle(struct lock *lock)
+static void member_ends(struct lock *lock, const struct registry_head *head)
 {
-    if (!lock_is_held(lock) || lock->level > 0 || !registry_usable(&lock->registry))
-        return;
-    struct registry_layout *map = lock->registry.map;
-    struct registry_mark *mark = &map->head.mark;
-    if (!atomic_load(&lock->changed) || atomic_load(&mark->process) != lock_self.process)
-        return;
-    /* Still the holder until the kernel says otherwise: stdio is flushed after this. */
-    if (lock->entry == NULL)
-        atomic_fetch_add(&map->head.generation, 1);
-    atomic_store(&map->head.crashed, 0);
-    atomic_store(&mark->state, MARK_ENDING);
+    if (atomic_load(&lock->changed) && head->mark.process == lock_self.process)
+        write_word(lock, REGISTRY_OFFSET(head.mark.state), MARK_ENDING);
 }
 
-void lock_process_ends(struct lock *lock)
+static void settle(struct lock *lock, bool executes)
+{
+    struct registry_head head;
+    if (!lock_is_held(lock) || lock->level > 0 || lock->shared ||
+        !registry_look(&lock->registry, &head))
+        return;
+    if (lock->entry != NULL) {
+        member_ends(lock, &head);
+        return;
+    }
+    /* Still the holder until the kernel says otherwise: stdio is flushed after this. */
+    if (atomic_load(&lock->changed) && head.mark.process == lock_self.process) {
+        head.generation++;
+        head.mark.state = MARK_ENDING;
+        if (head.crashed != 0)
+            write_word(lock, REGISTRY_OFFSET(head.crashed), 0);
+    }
+    if (!executes && !lock->hold_counted) {
+        lock->hold_counted = true;
+        registry_held(&lock->registry, &head, registry_now() - lock->acquired_at);
+    }
+    write_half(lock, &head);
+}
+
+void lock_process_ends(struct lock *lock, bool executes)
 {
     if (fence_begin(&lock->fence))
-        settle(lock);
+        settle(lock, executes);
     fence_end(&lock->fence);
 }
 
 void lock_process_goes_on(struct lock *lock)
 {
-    if (fence_is_raised(&lock->fence) || !atomic_load(&lock->changed) ||
-        !registry_usable(&lock->registry))
-        return;
-    struct registry_mark *mark = &lock->registry.map->head.mark;
-    if (atomic_load(&mark->process) == lock_self.process)
-        atomic_store(&mark->state, MARK_CHANGED);
+    struct registry_head head;
+    if (!fence_is_raised(&lock->fence) && atomic_load(&lock->changed) &&
+        registry_look(&lock->registry, &head) && head.mark.process == lock_self.process)
+        write_word(lock, REGISTRY_OFFSET(head.mark.state), MARK_CHANGED);
 }
 
 uint64_t lock_generation(struct lock *lock)
 {
+    struct registry_head head;
     publish_open(lock);
-    return registry_usable(&lock->registry) ? atomic_load(&lock->registry.map->head.generation)
-                                            : lock->generation;
+    return registry_usable(&lock->registry) && registry_look(&lock->registry, &head)
+               ? head.generation
+               : lock->generation;
 }
 
 /*
@@ -317,42 +373,41 @@ uint64_t lock_generation(struct lock *lock)
  */
 bool publish_was_broken(struct lock *lock)
 {
-    if (!registry_usable(&lock->registry) || lock->shared)
+    struct registry_head head;
+    if (!registry_usable(&lock->registry) || lock->shared ||
+        !registry_look(&lock->registry, &head) || head.broken == 0)
         return false;
-    const struct registry_layout *map = lock->registry.map;
-    uint64_t broken = atomic_load(&((struct registry_layout *)map)->head.broken);
-    if (broken == 0)
-        return false;
-    pid_t holder = atomic_load(&((struct registry_layout *)map)->exclusive.process);
+    pid_t holder = head.exclusive.process;
     bool ours =
         holder == lock_self.process || holder == (pid_t)KERNEL_CALL(SYS_getppid, 0, 0, 0, 0, 0, 0);
-    return !ours || map->exclusive.acquisition == broken;
+    return !ours || head.exclusive.acquisition == head.broken;
 }
 
 /* After exec: the registry still names this process as the holder. */
 void publish_adopted(struct lock *lock)
 {
+    struct registry_head head;
     lock->acquired_at = registry_now();
-    atomic_store_explicit(&lock->touched_at, lock->acquired_at, memory_order_relaxed);
     lock->taker = lock_this_thread();
-    if (!registry_usable(&lock->registry))
-        return;
-    struct registry_layout *map = lock->registry.map;
-    lock->acquisition = map->exclusive.acquisition;
-    lock->generation = atomic_load(&map->head.generation);
-    bool marked = atomic_load(&map->head.mark.process) == lock_self.process &&
-                  atomic_load(&map->head.mark.state) != MARK_CLEAN;
-    if (marked) /* what an ending program had settled is unsettled again: it went on */
-        atomic_store(&map->head.mark.state, MARK_CHANGED);
-    atomic_store(&lock->changed, marked);
+    bool usable = registry_look(&lock->registry, &head);
+    if (head.exclusive.process == lock_self.process &&
+        head.exclusive.start_time == lock_self_start_time())
+        lock->acquired_at = head.exclusive.since;
+    lock->acquisition = head.acquisition;
+    lock->generation = head.generation;
     mark_fence(lock);
-    struct registry_holder self = describe_self(lock, lock_self.process);
-    write_exclusive(map, &self);
+    bool marked = head.mark.process == lock_self.process && head.mark.state != MARK_CLEAN;
+    if (marked) /* what an ending program had settled is unsettled again: it went on */
+        head.mark.state = MARK_CHANGED;
+    atomic_store(&lock->changed, marked);
+    head.exclusive = describe_self(lock, lock_self.process);
+    if (usable && !lock->shared)
+        write_half(lock, &head);
 }
 
 void lock_tell(struct lock *lock, const struct lock_notice *notice)
 {
-    if (notice->kind != EVENT_NONE && registry_usable(&lock->registry))
+    if (notice->kind != EVENT_NONE)
         registry_event(&lock->registry, &(struct registry_event){.kind = notice->kind,
                                                                  .process = lock_self.process,
                                                                  .other = notice->other,
@@ -366,18 +421,13 @@ void lock_tell(struct lock *lock, const struct lock_notice *notice)
 void lock_tell_fenced(struct lock *lock)
 {
     publish_open(lock);
-    if (registry_usable(&lock->registry))
-        registry_count(&lock->registry, COUNT_FENCED);
+    registry_count(&lock->registry, COUNT_FENCED);
     if (!atomic_exchange(&lock->fence_told, true))
         lock_tell(lock, &(struct lock_notice){.kind = EVENT_FENCE, .error = ESTALE});
 }
 
 void lock_note_out_of_reach(struct lock *lock)
 {
-    if (atomic_exchange(&lock->out_of_reach, true) || !lock_is_held(lock) ||
-        !registry_usable(&lock->registry))
-        return;
-    struct registry_holder *slot = lock->slot != NULL ? lock->slot : &lock->registry.map->exclusive;
-    if (atomic_load(&slot->process) == lock_self.process)
-        slot->out_of_reach = 1;
+    if (!atomic_exchange(&lock->out_of_reach, true) && lock_is_held(lock))
+        registry_out_of_reach(&lock->registry, lock->slot, lock_self.process);
 }

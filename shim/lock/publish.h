@@ -20,8 +20,11 @@ void publish_mend(struct lock *lock);
  */
 int publish_check_crash(struct lock *lock, struct registry_head *head);
 
-/* Names us as holder; with `changes` as one who changes the table. Right after lock_attempt(). */
-void publish_entered(struct lock *lock, bool changes);
+/*
+ * Names us as holder; with `changes` as one who changes the table. The head is what lock_attempt()
+ * has read.
+ */
+void publish_entered(struct lock *lock, struct registry_head *head, bool changes);
 
 /*
  * About to let go: what we did counts. True when somebody waits, and registry_wake() is due after

@@ -6,30 +6,33 @@
  * that would let two in. A registry that is missing, truncated, hostile or not writable is done
  * without: waiters then look by themselves every few milliseconds.
  *
+ * Every access goes through the kernel: pread, pwrite, and the futex operations, which can add to a
+ * word as well as wait and wake. Others may truncate the file at any time, and a load or a store
+ * beyond its end would be a SIGBUS that kills the guarded program; a call just fails. So the file
+ * is mapped only to give the futexes an address, and nothing of ours ever touches that memory.
+ *
  * Protocol
- *   - The exclusive holder alone writes `exclusive`, `mark` and `generation`: it holds the flock.
- *   - Slots of `holders` (shared holders, those who joined, members of a command) and `waiters` are
- *     claimed by compare-and-swap of the pid from 0, and cleared by their owner, or by whoever
- *     finds the owner dead.
+ *   - The exclusive holder alone writes the second half of the head, from `generation` on: it holds
+ *     the flock. It reads all of the head in one call and writes its half in one call.
+ *   - Words that several count on (`waiting`, `joined`, counters) are added to by the kernel.
+ *   - Slots of `holders` (shared holders, those who joined, members of a command), `waiters` and
+ *     `blocked` are taken by writing into one that was free and reading it back: whoever finds
+ *     somebody else there takes another one. They are cleared by their owner, or by whoever finds
+ *     the owner dead.
  *   - acquire:  flock; look at `mark` (a mark without a living owner: the last holder died inside);
- *               write `exclusive`.
+ *               write `exclusive`, with the mark if the table is about to be changed.
  *   - change:   before the first change write `mark`.
- *   - release:  generation + 1 if changed; clear `mark`, clear `exclusive`; LOCK_UN; then the first
- *               waiters are woken, each by the word in its own slot.
+ *   - release:  generation + 1 if changed, `mark` and `exclusive` cleared, all in one write;
+ *               LOCK_UN; then the first waiters are woken, each by the word in its own slot.
  *   - A crash between any two of these leaves either no trace, or a mark whose owner is dead, which
  *     the next holder finds. A wake that is lost costs a waiter one turn of its timeout.
- *   - Others may truncate the file at any time, and a load or store beyond its end would be a
- *     SIGBUS. So every group of accesses starts with registry_look() or registry_usable(), which
- *     ask the kernel, and is short; what takes longer reads copies (registry_read()).
  */
 #ifndef LOCKSHIM_REGISTRY_H
 #define LOCKSHIM_REGISTRY_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/stat.h>
 #include <sys/types.h>
 
 #define REGISTRY_VERSION 2u
@@ -45,56 +48,56 @@ enum registry_mode { REGISTRY_EXCLUSIVE = 1, REGISTRY_SHARED = 2, REGISTRY_JOINE
  * start time (process.h), boot and PID namespace together.
  */
 struct registry_holder {
-    _Atomic int32_t process; /* 0: free */
-    uint32_t mode;           /* enum registry_mode */
+    int32_t process; /* 0: free */
+    uint32_t mode;   /* enum registry_mode */
     uint64_t start_time;
     uint64_t since;
     uint64_t acquisition;
     uint64_t pid_namespace;
-    uint32_t scope;              /* enum scope */
-    int32_t descriptor;          /* the holder's descriptor of the lock file */
-    uint32_t level;              /* 0, or how deep it joined */
-    int32_t supervisor;          /* of the command that it belongs to, or 0 */
-    _Atomic uint64_t last_touch; /* of the table by name; at most REGISTRY_TOUCH_AGE too old */
-    uint64_t boot;               /* process_boot_number() */
-    uint64_t fence;              /* where in its memory its struct fence is (fence.h), or 0 */
-    int32_t thread;              /* the thread that took it */
-    uint32_t out_of_reach;       /* it has started a program that no fence can stop */
-    uint64_t reserved[4];
+    uint32_t scope;        /* enum scope */
+    int32_t descriptor;    /* the holder's descriptor of the lock file */
+    uint32_t level;        /* 0, or how deep it joined */
+    int32_t supervisor;    /* of the command that it belongs to, or 0 */
+    uint64_t last_touch;   /* of the table by name; at most REGISTRY_TOUCH_AGE too old */
+    uint64_t boot;         /* process_boot_number() */
+    uint64_t fence;        /* where in its memory its struct fence is (fence.h), or 0 */
+    int32_t thread;        /* the thread that took it */
+    uint32_t out_of_reach; /* it has started a program that no fence can stop */
+    uint64_t reserved[5];
 };
 #define REGISTRY_TOUCH_AGE 1000000000u
 
 /* One who waits. 64 bytes. */
 struct registry_waiter {
-    _Atomic int32_t process; /* 0: free */
+    int32_t process; /* 0: free */
     uint32_t mode;
-    _Atomic uint64_t ticket;
     uint64_t start_time;
-    uint64_t since;
+    uint64_t since; /* who came first */
     uint64_t pid_namespace;
-    _Atomic uint32_t wake; /* futex: look again */
-    int32_t supervisor;    /* of the command that it belongs to, or 0 */
+    uint32_t wake;      /* futex: look again */
+    int32_t supervisor; /* of the command that it belongs to, or 0 */
     uint64_t boot;
     int32_t thread;
-    uint32_t reserved;
+    uint32_t number; /* which wait of the process it is */
+    uint64_t reserved;
 };
 
 /* A holder of this lock is blocked on another lock: an edge for the search of cycles. 40 bytes. */
 struct registry_blocked {
-    _Atomic int32_t process; /* 0: free */
-    int32_t descriptor;      /* of the other lock file, in that process */
+    int32_t process;    /* 0: free */
+    int32_t descriptor; /* of the other lock file, in that process */
     uint64_t start_time;
     uint64_t device;
     uint64_t inode;
-    _Atomic uint64_t since; /* written last; 0: not yet */
+    uint64_t since; /* written last; 0: not yet */
 };
 
 enum registry_mark_state { MARK_CLEAN = 0, MARK_CHANGED = 1, MARK_ENDING = 2 };
 
 /* Set before an exclusive holder's first change, cleared when it lets go in order. */
 struct registry_mark {
-    _Atomic uint32_t state; /* enum registry_mark_state */
-    _Atomic int32_t process;
+    uint32_t state; /* enum registry_mark_state */
+    int32_t process;
     uint64_t start_time;
     uint64_t boot;
     uint64_t acquisition;
@@ -117,10 +120,9 @@ enum registry_event_kind {
     EVENT_KINDS
 };
 
-/* 64 bytes. `number` is written last: an event whose number does not fit its place is unfinished.
- */
+/* 64 bytes. An event whose number does not fit its place is none. */
 struct registry_event {
-    _Atomic uint64_t number;
+    uint64_t number;
     uint64_t time; /* CLOCK_REALTIME, nanoseconds */
     uint32_t kind; /* enum registry_event_kind */
     int32_t process;
@@ -132,7 +134,7 @@ struct registry_event {
 };
 
 enum registry_counter {
-    COUNT_ACQUISITIONS,
+    COUNT_ACQUISITIONS, /* stands in the head instead: `acquisitions` */
     COUNT_CONTENDED,
     COUNT_TIMEOUTS,
     COUNT_DEADLOCKS,
@@ -152,9 +154,9 @@ enum registry_counter {
  */
 #define REGISTRY_BUCKETS (16 + 44 * 16)
 struct registry_histogram {
-    _Atomic uint64_t sum; /* ns */
-    _Atomic uint64_t maximum;
-    _Atomic uint64_t buckets[REGISTRY_BUCKETS];
+    uint64_t sum; /* ns */
+    uint64_t maximum;
+    uint64_t buckets[REGISTRY_BUCKETS];
 };
 
 /* The bucket that a time belongs to. */
@@ -176,48 +178,62 @@ static inline uint64_t registry_bucket_start(unsigned bucket)
     return (uint64_t)(16 + bucket % 16) << (bucket / 16 - 1);
 }
 
-/* What every taker looks at, in one small read. */
-struct registry_head {
-    _Atomic uint64_t generation;
-    _Atomic uint64_t acquisition;
-    _Atomic uint64_t ticket;
-    _Atomic uint64_t next_event;
-    _Atomic uint32_t unlisted;       /* waiters that found no slot; a hint */
-    _Atomic uint32_t waiting;        /* how many slots of waiters are taken; a hint */
-    _Atomic uint32_t joined;         /* how many have joined; a hint */
-    _Atomic uint32_t crashed;        /* the last holder died inside and nobody has recovered */
-    _Atomic uint64_t lock_inode;     /* the lock file that the last holder saw at the path */
-    _Atomic uint64_t reserved_until; /* CLOCK_MONOTONIC; see lock_reserve() */
-    _Atomic int32_t reserved_for;    /* the process that is about to come back */
-    uint32_t reserved_other;
-    _Atomic uint64_t broken; /* the last acquisition that was broken */
-    struct registry_mark mark;
-    uint64_t reserved[18];
-};
-_Static_assert(sizeof(struct registry_head) == 256, "the head is read in one go");
+enum { REGISTRY_RECENT = 96 };
 
-struct registry_layout {
+/* What every taker reads in one call, and whoever holds writes the second half of. */
+struct registry_head {
     char magic[8];
     uint32_t version;
     uint32_t header_size;
     uint64_t file_size;
-    uint64_t reserved[5];
-    _Atomic uint64_t counters[COUNTERS];
-    _Alignas(64) struct registry_holder exclusive;
+    uint64_t next_event;
+    uint32_t waiting;        /* how many slots of waiters are taken; a hint */
+    uint32_t unlisted;       /* waiters that found no slot; a hint */
+    uint32_t joined;         /* how many have joined; a hint */
+    uint32_t crashed;        /* the last holder died inside and nobody has recovered */
+    uint64_t lock_inode;     /* the lock file that the last holder saw at the path */
+    uint64_t reserved_until; /* CLOCK_MONOTONIC; see lock_reserve() */
+    int32_t reserved_for;    /* the process that is about to come back */
+    uint32_t reserved_word;
+    uint64_t broken; /* the last acquisition that was broken */
+    uint64_t reserved[4];
+    /* From here on the holder's. */
+    uint64_t generation;
+    uint64_t acquisition;
+    uint64_t acquisitions;            /* how many there were */
+    uint64_t hold_sum;                /* ns */
+    uint64_t hold_maximum;            /* ns */
+    uint32_t recent_count;            /* of the following */
+    uint16_t recent[REGISTRY_RECENT]; /* buckets of hold times not yet in the histogram */
+    uint32_t reserved_end;
+    struct registry_mark mark;
+    struct registry_holder exclusive;
+};
+#define REGISTRY_HOLDERS_HALF offsetof(struct registry_head, generation)
+
+/* The file. A wait histogram's sum and maximum stand in it, those of hold times in the head. */
+struct registry_layout {
+    struct registry_head head;
+    _Alignas(512) uint64_t counters[COUNTERS];
     struct registry_blocked blocked[REGISTRY_BLOCKED];
-    _Alignas(64) struct registry_histogram wait_times; /* of those who had to wait and got it */
-    _Alignas(64) struct registry_histogram hold_times;
+    struct registry_histogram wait_times; /* of those who had to wait and got it */
+    struct registry_histogram hold_times;
     char table[4096]; /* the path of the table that it was made for; ends in a NUL */
     _Alignas(4096) struct registry_holder holders[REGISTRY_HOLDERS];
     struct registry_waiter waiters[REGISTRY_WAITERS];
     struct registry_event events[REGISTRY_EVENTS];
-    _Alignas(256) struct registry_head head; /* last: who reads it knows that the file is whole */
 };
+_Static_assert(sizeof(struct registry_head) == 512, "one small read");
+_Static_assert(sizeof(struct registry_holder) == 128 && sizeof(struct registry_waiter) == 64 &&
+                   sizeof(struct registry_event) == 64,
+               "the layout is the same for all compilers");
+#define REGISTRY_OFFSET(member) offsetof(struct registry_layout, member)
 
-/* A process's hold on a registry. All zero but the descriptor (-1): without one. */
+/* A process's hold on a registry. */
 struct registry {
-    struct registry_layout *map; /* NULL: done without */
-    int descriptor;
+    int descriptor; /* -1: done without */
+    bool lost;      /* it was found cut off or foreign: not asked again */
+    void *map;      /* for the futexes alone; NULL until one is needed */
     uint64_t boot;
     uint64_t pid_namespace;
 };
@@ -226,7 +242,7 @@ struct registry {
  * Opens LOCKFILE.registry, making it if it is missing (owner, group and mode as the table's, or as
  * the lock file's where there is no table yet). A file that is no registry of this version is left
  * alone and done without. One that was cut off or zeroed is mended if the caller holds the lock and
- * so may. Never fails: registry->map tells.
+ * so may. Never fails: registry_usable() tells.
  */
 void registry_open(struct registry *registry, const char *lock_path, const char *table_path,
                    bool may_mend);
@@ -235,35 +251,61 @@ void registry_close(struct registry *registry);
 /* Opens a registry that is there already, to read another lock's. */
 void registry_open_existing(struct registry *registry, const char *lock_path);
 
-/* May the map be touched? Asks for the file's size; gives the map up for good if it shrank. */
-bool registry_usable(struct registry *registry);
+/* Is there one, as far as is known? No system call. */
+static inline bool registry_usable(const struct registry *registry)
+{
+    return registry->descriptor >= 0 && !registry->lost;
+}
 
-/* The same, and copies the head, by one read. Without a registry all of the copy is 0. */
+/* Copies the head; all of it is 0 without a registry. */
 bool registry_look(struct registry *registry, struct registry_head *head);
 
-/* The functions below are called right after registry_usable() said yes. */
+/* Copies a part, or writes one; false when it is not (any more) there. */
+bool registry_read(struct registry *registry, size_t offset, void *buffer, size_t size);
+bool registry_write(struct registry *registry, size_t offset, const void *buffer, size_t size);
 
+/* Adds a small number to the 32-bit word at `offset` (of a 64-bit one: the lower half). */
+void registry_add(struct registry *registry, size_t offset, int number);
 void registry_count(struct registry *registry, enum registry_counter counter);
 
 /* Adds an event to the ring; its number and time are given here. */
 void registry_event(struct registry *registry, const struct registry_event *event);
 
-void registry_time(struct registry_histogram *histogram, uint64_t nanoseconds);
+/* How long the caller, who now has the lock, has waited for it. */
+void registry_waited(struct registry *registry, uint64_t nanoseconds);
 
-/* Claims a slot among the holders; NULL when all are taken by the living. */
-struct registry_holder *registry_claim_holder(struct registry *registry,
-                                              const struct registry_holder *holder);
+/* How long the caller has held the lock: into its copy of the head, which it is about to write. */
+void registry_held(struct registry *registry, struct registry_head *head, uint64_t nanoseconds);
 
-/* Queues up: returns the slot's index, or -1 when there is none (then it is only counted). */
-int registry_wait_begin(struct registry *registry, pid_t process, uint64_t start_time,
-                        enum registry_mode mode, uint64_t since, pid_t supervisor);
-void registry_wait_end(struct registry *registry, int slot, pid_t process);
+/* Adds the hold times that stand in the head only to a copy of their histogram. */
+void registry_fold(struct registry_histogram *histogram, const struct registry_head *head);
+
+/* Takes a slot among the holders: its index, or -1 when all are taken by the living. */
+int registry_claim_holder(struct registry *registry, const struct registry_holder *holder);
+void registry_clear_holder(struct registry *registry, int slot, pid_t process);
+
+/* The process that holds by this slot (-1: as the exclusive holder) has touched its table. */
+void registry_touched(struct registry *registry, int slot, pid_t process, uint64_t now);
+
+/* It has started a program that no fence can stop. */
+void registry_out_of_reach(struct registry *registry, int slot, pid_t process);
+
+/*
+ * Queues up: returns the slot's index, or -1 when there is none (then it is only counted). `number`
+ * tells the waits of one process apart.
+ */
+int registry_wait_begin(struct registry *registry, const struct registry_waiter *waiter);
+void registry_wait_end(struct registry *registry, int slot, const struct registry_waiter *waiter);
+
+/* Is the slot still ours? Reads the word to sleep on as well. */
+bool registry_wait_check(struct registry *registry, int slot, const struct registry_waiter *waiter,
+                         uint32_t *wake);
+
+/* Sleeps until the slot's word is no longer `wake`, or the time is over. */
+void registry_wait_sleep(struct registry *registry, int slot, uint32_t wake, int64_t nanoseconds);
 
 /* How many living waiters came before this one (the dead ones are cleared on the way). */
-int registry_wait_rank(struct registry *registry, int slot);
-
-/* Reads a part of the registry; false when it is not (any more) there. Safe at any time. */
-bool registry_read(const struct registry *registry, size_t offset, void *buffer, size_t size);
+int registry_wait_rank(struct registry *registry, int slot, const struct registry_waiter *waiter);
 
 /* The lock is free, or those in front have moved: wakes the REGISTRY_WOKEN who came first. */
 #define REGISTRY_WOKEN 3
@@ -275,6 +317,17 @@ void registry_wake(struct registry *registry);
  */
 void registry_wake_companions(struct registry *registry, pid_t process, pid_t supervisor);
 
+/* Is the owner of a slot gone, as far as can be told from here? */
+bool registry_is_gone(const struct registry *registry, pid_t process, uint64_t start_time,
+                      uint64_t pid_namespace, uint64_t boot);
+
 uint64_t registry_now(void); /* CLOCK_MONOTONIC, nanoseconds */
+
+/* --- between the files of the registry --- */
+
+extern const char registry_magic[8];
+
+/* The address of a word, for the kernel's futexes alone: never to be loaded or stored to. */
+void *registry_word(struct registry *registry, size_t offset);
 
 #endif

@@ -38,7 +38,8 @@ struct wait {
     uint64_t began;
     int64_t timeout;
     int64_t look_interval;
-    uint64_t next_look; /* at the holder's and our own relations */
+    uint64_t next_look;          /* at the holder's and our own relations */
+    struct registry_waiter self; /* as it stands in the queue */
     int slot;
     bool told;
     bool slept;
@@ -49,7 +50,7 @@ struct wait {
 
 static bool waits_for_us(const struct registry_holder *holder, const struct lock *lock)
 {
-    pid_t process = atomic_load(&((struct registry_holder *)holder)->process);
+    pid_t process = holder->process;
     if (process <= 0 || process == kernel_getpid() ||
         holder->pid_namespace != lock->registry.pid_namespace)
         return false;
@@ -90,15 +91,13 @@ static bool kernel_holder_waits_for_us(const struct lock *lock)
 static bool exclusive_holder_waits_for_us(struct lock *lock, bool *known)
 {
     struct registry_holder holder;
-    if (!registry_read(&lock->registry, offsetof(struct registry_layout, exclusive), &holder,
-                       sizeof holder) ||
+    if (!registry_read(&lock->registry, REGISTRY_OFFSET(head.exclusive), &holder, sizeof holder) ||
         holder.process == 0)
         return false;
     *known = process_is_alive(holder.process, holder.start_time);
     return waits_for_us(&holder, lock) || supervisor_waits_for_us(&holder, lock);
 }
 
-/* Copies are looked at: who looks at processes takes long, and the map may be cut off meanwhile. */
 static bool level_holder_waits_for_us(struct lock *lock, int level)
 {
     if (!registry_usable(&lock->registry))
@@ -107,8 +106,7 @@ static bool level_holder_waits_for_us(struct lock *lock, int level)
     if (level == 0 && exclusive_holder_waits_for_us(lock, &known))
         return true;
     struct registry_holder holders[REGISTRY_HOLDERS];
-    if (!registry_read(&lock->registry, offsetof(struct registry_layout, holders), holders,
-                       sizeof holders))
+    if (!registry_read(&lock->registry, REGISTRY_OFFSET(holders), holders, sizeof holders))
         return false;
     for (int i = 0; i < REGISTRY_HOLDERS; i++) {
         if (holders[i].process == 0 || holders[i].level != (uint32_t)level)
@@ -179,14 +177,13 @@ static int look_at_relations(struct wait *wait)
 
 /* --- sleeping --- */
 
-static pid_t holder_whose_end_frees(struct lock *lock)
+static pid_t holder_whose_end_frees(const struct wait *wait, const struct registry_head *head)
 {
-    struct registry_layout *map = lock->registry.map;
-    pid_t process = atomic_load(&map->exclusive.process);
-    if (map->exclusive.scope != SCOPE_PROCESS ||
-        map->exclusive.pid_namespace != lock->registry.pid_namespace || process <= 0)
+    const struct registry_holder *holder = &head->exclusive;
+    if (holder->scope != SCOPE_PROCESS || holder->process <= 0 || wait->behind_joined ||
+        holder->pid_namespace != wait->lock->registry.pid_namespace)
         return 0;
-    return process;
+    return holder->process;
 }
 
 static void sleep_until_end_of(pid_t process, int64_t tick)
@@ -203,22 +200,24 @@ static void sleep_until_end_of(pid_t process, int64_t tick)
     own_close(descriptor);
 }
 
-static void sleep_a_while(struct wait *wait, uint32_t word)
+/* How long it may sleep, by its place in the queue. */
+static int64_t choose_tick(const struct wait *wait, const struct registry_head *head, int rank)
 {
-    struct lock *lock = wait->lock;
     /* The first time, somebody may have let go just before we were in the queue, unseen. */
-    int64_t tick = wait->slept ? TICK_IN_FRONT : MILLISECOND / 2;
-    int rank = 0;
-    bool usable = registry_usable(&lock->registry);
-    if (usable) {
-        rank = registry_wait_rank(&lock->registry, wait->slot);
-        if (rank >= WATCHERS)
-            tick = rank < NEAR ? TICK_NEAR : TICK_BEHIND;
-        if (atomic_load(&lock->registry.map->head.reserved_for) == lock_self.process) {
-            rank = 0; /* the others stand back for us */
-            tick = MILLISECOND;
-        }
-    }
+    if (!wait->slept)
+        return MILLISECOND / 2;
+    if (head->reserved_for == lock_self.process)
+        return MILLISECOND; /* the others stand back for us */
+    return rank < WATCHERS ? TICK_IN_FRONT : rank < NEAR ? TICK_NEAR : TICK_BEHIND;
+}
+
+static void sleep_a_while(struct wait *wait, uint32_t wake)
+{
+    struct registry *registry = &wait->lock->registry;
+    struct registry_head head;
+    bool usable = registry_usable(registry) && registry_look(registry, &head);
+    int rank = usable ? registry_wait_rank(registry, wait->slot, &wait->self) : 0;
+    int64_t tick = usable ? choose_tick(wait, &head, rank) : TICK_IN_FRONT;
     int64_t look = (int64_t)(wait->next_look - registry_now());
     if (look > 0 && look < tick)
         tick = look;
@@ -230,14 +229,11 @@ static void sleep_a_while(struct wait *wait, uint32_t word)
             tick = left;
     }
     wait->slept = true;
-    usable = usable && registry_usable(&lock->registry); /* counting ranks took its time */
-    pid_t process = usable && rank < WATCHERS ? holder_whose_end_frees(lock) : 0;
-    if (process > 0 && !wait->behind_joined)
+    pid_t process = usable && rank < WATCHERS ? holder_whose_end_frees(wait, &head) : 0;
+    if (process > 0)
         sleep_until_end_of(process, tick);
-    else if (usable && wait->slot >= 0)
-        (void)kernel_futex_wait(&lock->registry.map->waiters[wait->slot].wake, word, tick);
     else
-        (void)kernel_poll(NULL, 0, tick);
+        registry_wait_sleep(registry, usable ? wait->slot : -1, wake, tick);
 }
 
 static void tell_long_wait(struct wait *wait, uint64_t waited)
@@ -245,20 +241,27 @@ static void tell_long_wait(struct wait *wait, uint64_t waited)
     if (wait->told || waited < LONG_WAIT)
         return;
     wait->told = true;
-    pid_t holder = 0;
-    if (registry_usable(&wait->lock->registry))
-        holder = atomic_load(&wait->lock->registry.map->exclusive.process);
+    int32_t holder = 0;
+    (void)registry_read(&wait->lock->registry, REGISTRY_OFFSET(head.exclusive.process), &holder,
+                        sizeof holder);
     lock_tell(wait->lock,
               &(struct lock_notice){.kind = EVENT_LONG_WAIT, .other = holder, .waited = waited});
 }
 
-/* The word to sleep on, and its value before the next attempt. */
+/*
+ * What the word to sleep on says before the next attempt. A place that is no longer ours (there was
+ * none, somebody wrote into it, the registry was wiped) is taken anew.
+ */
 static uint32_t wake_word(struct wait *wait)
 {
     struct registry *registry = &wait->lock->registry;
-    if (wait->slot < 0 || !registry_usable(registry))
-        return 0;
-    return atomic_load(&registry->map->waiters[wait->slot].wake);
+    uint32_t wake = 0;
+    if (!registry_usable(registry) || registry_wait_check(registry, wait->slot, &wait->self, &wake))
+        return wake;
+    if (wait->slot < 0)
+        registry_wait_end(registry, -1, &wait->self);
+    wait->slot = registry_wait_begin(registry, &wait->self);
+    return wait->self.wake;
 }
 
 /* Stands back, without a look at the lock itself, where it is kept for another one. */
@@ -297,18 +300,43 @@ static int wait_in_queue(struct wait *wait)
 
 static void tell_failure(struct lock *lock, int result, uint64_t waited)
 {
-    bool usable = registry_usable(&lock->registry);
     if (result == -EAGAIN) {
-        if (usable)
-            registry_count(&lock->registry, COUNT_TIMEOUTS);
+        registry_count(&lock->registry, COUNT_TIMEOUTS);
         lock_tell(lock,
                   &(struct lock_notice){.kind = EVENT_TIMEOUT, .error = EAGAIN, .waited = waited});
     } else if (result == -EDEADLK) {
-        if (usable)
-            registry_count(&lock->registry, COUNT_DEADLOCKS);
+        registry_count(&lock->registry, COUNT_DEADLOCKS);
         lock_tell(lock, &(struct lock_notice){
                             .kind = EVENT_DEADLOCK, .error = EDEADLK, .waited = waited});
     }
+}
+
+static struct registry_waiter describe_waiter(const struct lock *lock, uint64_t since)
+{
+    static _Atomic uint32_t waits;
+    return (struct registry_waiter){
+        .process = kernel_getpid(),
+        .mode = lock->shared ? REGISTRY_SHARED : REGISTRY_EXCLUSIVE,
+        .start_time = lock_self_start_time(),
+        .since = since,
+        .pid_namespace = lock->registry.pid_namespace,
+        .supervisor = command_supervisor(lock->entry),
+        .boot = lock->registry.boot,
+        .thread = lock_self_thread(),
+        .number = atomic_fetch_add(&waits, 1) + 1,
+    };
+}
+
+static void leave_queue(struct wait *wait, int result)
+{
+    struct registry *registry = &wait->lock->registry;
+    struct registry_head head;
+    registry_wait_end(registry, wait->slot, &wait->self);
+    if (result == 0)
+        registry_waited(registry, registry_now() - wait->began);
+    /* Those behind have moved up: the new ones in front begin to keep watch. */
+    if (registry_usable(registry) && registry_look(registry, &head) && head.waiting > 0)
+        registry_wake(registry);
 }
 
 int lock_wait(struct lock *lock, int64_t timeout)
@@ -318,26 +346,15 @@ int lock_wait(struct lock *lock, int64_t timeout)
                         .timeout = timeout,
                         .look_interval = FIRST_LOOK_AGAIN,
                         .slot = -1};
-    pid_t self = kernel_getpid();
-    if (registry_usable(&lock->registry)) {
-        registry_count(&lock->registry, COUNT_CONTENDED);
-        wait.slot = registry_wait_begin(&lock->registry, self, lock_self_start_time(),
-                                        lock->shared ? REGISTRY_SHARED : REGISTRY_EXCLUSIVE,
-                                        wait.began, command_supervisor(lock->entry));
-    }
+    wait.self = describe_waiter(lock, wait.began);
+    registry_count(&lock->registry, COUNT_CONTENDED);
+    wait.slot = registry_wait_begin(&lock->registry, &wait.self);
     deadlock_publish(lock, wait.began);
     atomic_fetch_add(&lock->waiting_threads, 1);
     int result = wait_in_queue(&wait);
     atomic_fetch_sub(&lock->waiting_threads, 1);
     deadlock_withdraw(lock);
-    if (registry_usable(&lock->registry)) {
-        registry_wait_end(&lock->registry, wait.slot, self);
-        /* Those behind have moved up: the new ones in front begin to keep watch. */
-        if (result == 0)
-            registry_time(&lock->registry.map->wait_times, registry_now() - wait.began);
-        if (atomic_load(&lock->registry.map->head.waiting) > 0)
-            registry_wake(&lock->registry);
-    }
+    leave_queue(&wait, result);
     if (result != 0)
         tell_failure(lock, result, registry_now() - wait.began);
     return result;

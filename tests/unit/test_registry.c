@@ -63,6 +63,30 @@ static void write_file(const void *bytes, size_t size)
     (void)close(file);
 }
 
+static bool is_opened(void)
+{
+    struct registry registry = opened();
+    bool usable = registry_usable(&registry);
+    registry_close(&registry);
+    return usable;
+}
+
+/* Looked at here as the shim never does. */
+static struct registry_layout *map_of(struct registry *registry)
+{
+    return registry_word(registry, 0);
+}
+
+static struct registry_waiter waiter_of(pid_t process, uint64_t since)
+{
+    return (struct registry_waiter){.process = process,
+                                    .mode = REGISTRY_EXCLUSIVE,
+                                    .start_time = process_start_time(process),
+                                    .pid_namespace = process_pid_namespace(),
+                                    .boot = process_boot_number(),
+                                    .since = since};
+}
+
 static int files_beside(void)
 {
     int count = 0;
@@ -81,21 +105,19 @@ static void test_is_made_once(void **state)
     struct stat status;
     (void)state;
     struct registry one = opened(), other = opened();
-    assert_non_null(one.map);
-    assert_non_null(other.map);
     assert_true(registry_usable(&one));
+    assert_true(registry_usable(&other));
     assert_int_equal(stat(registry_path, &status), 0);
     assert_int_equal(status.st_mode & 0777, 0640);
     assert_int_equal(status.st_size, sizeof(struct registry_layout));
     assert_int_equal(files_beside(), 2);
     registry_count(&one, COUNT_BREAKS);
     registry_count(&other, COUNT_BREAKS);
-    assert_int_equal(one.map->counters[COUNT_BREAKS], 2);
+    assert_int_equal(map_of(&one)->counters[COUNT_BREAKS], 2);
     registry_close(&one);
     registry_close(&other);
-    assert_null(one.map);
-    registry_close(&one);
     assert_false(registry_usable(&one));
+    registry_close(&one);
 }
 
 static void test_existing_only(void **state)
@@ -103,26 +125,43 @@ static void test_existing_only(void **state)
     struct registry registry;
     (void)state;
     registry_open_existing(&registry, lock_path);
-    assert_null(registry.map);
+    assert_false(registry_usable(&registry));
     assert_int_equal(files_beside(), 1);
     struct registry made = opened();
     registry_open_existing(&registry, lock_path);
-    assert_non_null(registry.map);
+    assert_true(registry_usable(&registry));
     registry_close(&registry);
     registry_close(&made);
 }
 
+/* Cut off anywhere while it is open, by a file system call that no signal comes of. */
 static void test_is_cut_off_while_open(void **state)
 {
     (void)state;
-    struct registry registry = opened();
-    assert_true(registry_usable(&registry));
-    assert_int_equal(truncate(registry_path, 4096), 0);
-    assert_false(registry_usable(&registry));
-    assert_null(registry.map);
-    assert_int_equal(truncate(registry_path, sizeof(struct registry_layout)), 0);
-    assert_false(registry_usable(&registry));
-    registry_close(&registry);
+    for (off_t size = 0; size < (off_t)sizeof(struct registry_layout); size += 3000) {
+        struct registry registry = opened();
+        struct registry_head head;
+        struct registry_holder holder = {.process = getpid()};
+        assert_true(registry_look(&registry, &head));
+        assert_int_equal(truncate(registry_path, size), 0);
+        assert_int_equal(registry_look(&registry, &head), size >= (off_t)sizeof head);
+        assert_int_equal(registry_usable(&registry), size >= (off_t)sizeof head);
+        registry.lost = false; /* as for one who has looked just before */
+        struct registry_waiter waiter = waiter_of(getpid(), 1);
+        int slot = registry_wait_begin(&registry, &waiter);
+        (void)registry_wait_rank(&registry, slot, &waiter);
+        registry_wait_sleep(&registry, slot, 1, 1000);
+        registry_wake(&registry);
+        registry_wake_companions(&registry, getpid(), 0);
+        registry_wait_end(&registry, slot, &waiter);
+        registry_waited(&registry, 5);
+        registry_held(&registry, &head, 5);
+        registry_count(&registry, COUNT_BREAKS);
+        registry_event(&registry, &(struct registry_event){.kind = EVENT_TIMEOUT});
+        registry_clear_holder(&registry, registry_claim_holder(&registry, &holder), getpid());
+        registry_close(&registry);
+        assert_int_equal(unlink(registry_path), 0);
+    }
 }
 
 /* Whatever stands there: done without, and left as it is. */
@@ -131,7 +170,6 @@ static void assert_left_alone(const void *bytes, size_t size)
     char read_back[256];
     write_file(bytes, size);
     struct registry registry = opened();
-    assert_null(registry.map);
     assert_false(registry_usable(&registry));
     int file = open(registry_path, O_RDONLY | O_CLOEXEC);
     ssize_t got = read(file, read_back, sizeof read_back);
@@ -147,18 +185,18 @@ static void test_is_something_else(void **state)
     struct registry registry = opened();
     struct registry_layout *whole = malloc(size);
     assert_non_null(whole);
-    memcpy(whole, registry.map, size);
+    memcpy(whole, map_of(&registry), size);
     registry_close(&registry);
     assert_left_alone("not a registry\n", 15);
-    memset(whole->magic, 'x', 8);
+    memset(whole->head.magic, 'x', 8);
     assert_left_alone(whole, size);
-    memcpy(whole->magic, "lockshim", 8);
-    whole->version = REGISTRY_VERSION + 1;
+    memcpy(whole->head.magic, "lockshim", 8);
+    whole->head.version = REGISTRY_VERSION + 1;
     assert_left_alone(whole, size);
-    whole->version = 0;
+    whole->head.version = 0;
     assert_left_alone(whole, size);
-    whole->version = REGISTRY_VERSION;
-    whole->file_size = 17;
+    whole->head.version = REGISTRY_VERSION;
+    whole->head.file_size = 17;
     assert_left_alone(whole, size);
     free(whole);
 }
@@ -173,25 +211,25 @@ static void test_is_no_file(void **state)
     (void)snprintf(elsewhere, sizeof elsewhere, "%s/elsewhere", directory);
     assert_int_equal(rename(registry_path, elsewhere), 0);
     assert_int_equal(symlink(elsewhere, registry_path), 0);
-    assert_null(opened().map);
+    assert_false(is_opened());
     assert_int_equal(unlink(registry_path), 0);
     assert_int_equal(mkdir(registry_path, 0755), 0);
-    assert_null(opened().map);
+    assert_false(is_opened());
     assert_int_equal(rmdir(registry_path), 0);
     assert_int_equal(mkfifo(registry_path, 0600), 0);
-    assert_null(opened().map);
+    assert_false(is_opened());
     assert_int_equal(unlink(registry_path), 0);
     struct registry registry;
     registry_open(&registry, "/no/such/directory/lock", NULL, false);
-    assert_null(registry.map);
+    assert_false(registry_usable(&registry));
     registry_open(&registry, "/dev/null/lock", NULL, true);
-    assert_null(registry.map);
+    assert_false(registry_usable(&registry));
     char path[4200];
     memset(path, 'x', sizeof path);
     path[0] = '/';
     path[4095] = '\0';
     registry_open(&registry, path, NULL, false);
-    assert_null(registry.map);
+    assert_false(registry_usable(&registry));
 }
 
 /* As a user who may not write: in a child without privileges. */
@@ -208,11 +246,11 @@ static void test_may_not_be_written(void **state)
             _exit(3);
         struct registry own;
         registry_open(&own, lock_path, NULL, true);
-        if (own.map != NULL)
+        if (registry_usable(&own))
             _exit(1);
         (void)unlink(registry_path);
         registry_open(&own, lock_path, NULL, true);
-        _exit(own.map == NULL ? 0 : 2);
+        _exit(registry_usable(&own) ? 2 : 0);
     }
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);
@@ -243,57 +281,142 @@ static void test_slots_of_the_dead(void **state)
                                    .pid_namespace = registry.pid_namespace,
                                    .acquisition = 42};
     for (int i = 0; i < REGISTRY_HOLDERS; i++)
-        assert_non_null(registry_claim_holder(&registry, &gone));
+        assert_int_equal(registry_claim_holder(&registry, &gone), i);
     for (int i = 0; i < REGISTRY_HOLDERS; i++) {
-        struct registry_holder *slot = registry_claim_holder(&registry, &self);
-        assert_non_null(slot);
-        assert_int_equal(slot->process, getpid());
-        assert_int_equal(slot->acquisition, 42);
+        assert_int_equal(registry_claim_holder(&registry, &self), i);
+        assert_int_equal(map_of(&registry)->holders[i].process, getpid());
+        assert_int_equal(map_of(&registry)->holders[i].acquisition, 42);
     }
-    assert_int_equal(registry.map->counters[COUNT_OVERFLOWN], 0);
-    assert_null(registry_claim_holder(&registry, &self));
-    assert_int_equal(registry.map->counters[COUNT_OVERFLOWN], 1);
+    assert_int_equal(map_of(&registry)->counters[COUNT_OVERFLOWN], 0);
+    assert_int_equal(registry_claim_holder(&registry, &self), -1);
+    assert_int_equal(map_of(&registry)->counters[COUNT_OVERFLOWN], 1);
+    registry_clear_holder(&registry, 5, dead); /* not its own */
+    assert_int_equal(registry_claim_holder(&registry, &self), -1);
+    registry_clear_holder(&registry, 5, getpid());
+    assert_int_equal(registry_claim_holder(&registry, &self), 5);
     registry_close(&registry);
 }
 
-static void test_the_queue(void **state)
+/* Of another boot, and of another namespace. */
+static void test_who_is_gone(void **state)
 {
     uint64_t start, own = process_start_time(getpid());
     (void)state;
     struct registry registry = opened();
     pid_t dead = dead_process(&start);
-    (void)registry_wait_begin(&registry, dead, start, REGISTRY_EXCLUSIVE, 1, 0);
-    int first = registry_wait_begin(&registry, getpid(), own, REGISTRY_EXCLUSIVE, 2, 0);
-    int second = registry_wait_begin(&registry, getpid(), own, REGISTRY_SHARED, 3, 0);
-    assert_int_equal(registry_wait_rank(&registry, first), 0);
-    assert_int_equal(registry_wait_rank(&registry, second), 1);
-    assert_int_equal(registry_wait_rank(&registry, -1), 0);
-    assert_int_equal(registry.map->head.waiting, 2);
-    registry_wait_end(&registry, first, getpid());
-    assert_int_equal(registry_wait_rank(&registry, second), 0);
-    registry_wait_end(&registry, second, getpid());
-    registry_wait_end(&registry, second, getpid());
-    registry_wait_end(&registry, -1, getpid());
-    assert_int_equal(registry.map->head.waiting, 0);
+    uint64_t here = registry.pid_namespace, boot = registry.boot;
+    assert_true(registry_is_gone(&registry, dead, start, here, boot));
+    assert_true(registry_is_gone(&registry, getpid(), own + 1, here, boot));
+    assert_true(registry_is_gone(&registry, getpid(), own, here, boot + 1));
+    assert_false(registry_is_gone(&registry, getpid(), own, here, boot));
+    assert_false(registry_is_gone(&registry, dead, start, here + 1, boot));
+    registry_close(&registry);
+}
+
+static void test_the_queue(void **state)
+{
+    uint64_t start;
+    uint32_t wake;
+    (void)state;
+    struct registry registry = opened();
+    pid_t dead = dead_process(&start);
+    struct registry_waiter gone = waiter_of(dead, 1000), one = waiter_of(getpid(), 2000),
+                           other = waiter_of(getpid(), 3000);
+    gone.start_time = start;
+    (void)registry_wait_begin(&registry, &gone);
+    int first = registry_wait_begin(&registry, &one);
+    int second = registry_wait_begin(&registry, &other);
+    assert_int_equal(registry_wait_rank(&registry, first, &one), 0);
+    assert_int_equal(registry_wait_rank(&registry, second, &other), 1);
+    assert_int_equal(map_of(&registry)->head.waiting, 2);
+    assert_true(registry_wait_check(&registry, first, &one, &wake));
+    assert_false(registry_wait_check(&registry, first, &other, &wake));
+    assert_false(registry_wait_check(&registry, -1, &one, &wake));
+    registry_wake(&registry);
+    assert_true(registry_wait_check(&registry, first, &one, &wake));
+    assert_int_equal(wake, 1);
+    registry_wait_sleep(&registry, first, 0, 1000000000000); /* woken before it slept */
+    registry_wait_end(&registry, second, &one);              /* not its own */
+    assert_int_equal(map_of(&registry)->head.waiting, 2);
+    registry_wait_end(&registry, first, &one);
+    assert_int_equal(registry_wait_rank(&registry, second, &other), 0);
+    registry_wait_end(&registry, second, &other);
+    registry_wait_end(&registry, second, &other);
+    registry_wait_end(&registry, -1, &other);
+    assert_int_equal(map_of(&registry)->head.waiting, 0);
+    assert_int_equal(map_of(&registry)->head.unlisted, 0);
     for (int i = 0; i < REGISTRY_WAITERS; i++)
-        assert_true(registry_wait_begin(&registry, getpid(), own, REGISTRY_EXCLUSIVE, 4, 0) >= 0);
-    assert_int_equal(registry_wait_begin(&registry, getpid(), own, REGISTRY_EXCLUSIVE, 5, 0), -1);
+        assert_true(registry_wait_begin(&registry, &one) >= 0);
+    assert_int_equal(registry_wait_begin(&registry, &one), -1);
+    assert_int_equal(map_of(&registry)->head.unlisted, 1);
     registry_close(&registry);
 }
 
 /* A thousand waiters were killed: their places are taken again. */
 static void test_queue_of_the_dead(void **state)
 {
-    uint64_t start, own = process_start_time(getpid());
+    uint64_t start;
     (void)state;
     struct registry registry = opened();
     pid_t dead = dead_process(&start);
+    struct registry_waiter gone = waiter_of(dead, 1), self = waiter_of(getpid(), 2);
+    gone.start_time = start;
     for (int i = 0; i < REGISTRY_WAITERS; i++)
-        assert_true(registry_wait_begin(&registry, dead, start, REGISTRY_EXCLUSIVE, 1, 0) >= 0);
+        assert_true(registry_wait_begin(&registry, &gone) >= 0);
     for (int i = 0; i < REGISTRY_WAITERS; i++)
-        assert_true(registry_wait_begin(&registry, getpid(), own, REGISTRY_EXCLUSIVE, 2, 0) >= 0);
-    assert_int_equal(registry.map->counters[COUNT_OVERFLOWN], 0);
-    assert_int_equal(registry.map->head.waiting, REGISTRY_WAITERS);
+        assert_true(registry_wait_begin(&registry, &self) >= 0);
+    assert_int_equal(map_of(&registry)->counters[COUNT_OVERFLOWN], 0);
+    assert_int_equal(map_of(&registry)->head.waiting, REGISTRY_WAITERS);
+    registry_close(&registry);
+}
+
+/* A wake that counted on a waiter who is not there sets the count right. */
+static void test_wrong_count(void **state)
+{
+    (void)state;
+    struct registry registry = opened();
+    registry_add(&registry, REGISTRY_OFFSET(head.waiting), 7);
+    registry_wake(&registry);
+    assert_int_equal(map_of(&registry)->head.waiting, 0);
+    registry_close(&registry);
+}
+
+/* What is read back is at most 1/16 off, and no time falls between two buckets. */
+static void test_buckets(void **state)
+{
+    (void)state;
+    for (uint64_t time = 0; time < 1ull << 50; time += 1 + time / 37) {
+        unsigned bucket = registry_bucket(time);
+        assert_true(bucket < REGISTRY_BUCKETS);
+        if (time >= 1ull << 48)
+            continue;
+        uint64_t start = registry_bucket_start(bucket), end = registry_bucket_start(bucket + 1);
+        assert_true(start <= time && time < end);
+        assert_true((end - start - 1) * 16 <= start);
+    }
+}
+
+static void test_times(void **state)
+{
+    (void)state;
+    struct registry registry = opened();
+    struct registry_head head;
+    for (uint64_t i = 1; i <= 250; i++) {
+        assert_true(registry_look(&registry, &head));
+        registry_held(&registry, &head, i * 1000);
+        assert_true(registry_write(&registry, 0, &head, sizeof head));
+        registry_waited(&registry, i * 1000);
+    }
+    struct registry_histogram holds = map_of(&registry)->hold_times;
+    registry_fold(&holds, &map_of(&registry)->head);
+    const struct registry_histogram *waits = &map_of(&registry)->wait_times;
+    assert_memory_equal(&holds, waits, sizeof holds);
+    assert_int_equal(waits->sum, 1000 * 250 * 251 / 2);
+    assert_int_equal(waits->maximum, 250000);
+    uint64_t count = 0;
+    for (int i = 0; i < REGISTRY_BUCKETS; i++)
+        count += waits->buckets[i];
+    assert_int_equal(count, 250);
     registry_close(&registry);
 }
 
@@ -307,8 +430,8 @@ static void test_events(void **state)
                                                            .other = 7,
                                                            .error = 11,
                                                            .nanoseconds = i});
-    assert_int_equal(registry.map->head.next_event, REGISTRY_EVENTS + 10);
-    const struct registry_event *event = &registry.map->events[5];
+    assert_int_equal(map_of(&registry)->head.next_event, REGISTRY_EVENTS + 10);
+    const struct registry_event *event = &map_of(&registry)->events[5];
     assert_int_equal(event->number, REGISTRY_EVENTS + 5);
     assert_int_equal(event->nanoseconds, REGISTRY_EVENTS + 5);
     assert_int_equal(event->process, getpid());
@@ -323,16 +446,23 @@ static void test_hostile_content(void **state)
     (void)state;
     for (int round = 0; round < 30; round++) {
         struct registry registry = opened();
-        unsigned char *bytes = (unsigned char *)registry.map;
+        unsigned char *bytes = (unsigned char *)map_of(&registry);
         for (size_t i = 64; i < sizeof(struct registry_layout); i++) {
             seed = seed * 1664525u + 1013904223u;
             bytes[i] = (unsigned char)(round == 0 ? 0xff : seed >> 24);
         }
         struct registry_holder self = {.process = getpid(), .pid_namespace = 1};
         (void)registry_claim_holder(&registry, &self);
-        int slot = registry_wait_begin(&registry, getpid(), 1, REGISTRY_EXCLUSIVE, 1, 0);
-        (void)registry_wait_rank(&registry, slot);
-        registry_wait_end(&registry, slot, getpid());
+        struct registry_waiter waiter = waiter_of(getpid(), 1);
+        int slot = registry_wait_begin(&registry, &waiter);
+        (void)registry_wait_rank(&registry, slot, &waiter);
+        registry_wake(&registry);
+        registry_wait_end(&registry, slot, &waiter);
+        struct registry_head head;
+        struct registry_histogram histogram = {.sum = 0};
+        (void)registry_look(&registry, &head);
+        registry_fold(&histogram, &head);
+        registry_held(&registry, &head, 1);
         registry_count(&registry, COUNT_CRASHES);
         registry_event(&registry, &(struct registry_event){.kind = EVENT_CRASH, .other = 1});
         registry_close(&registry);
@@ -352,7 +482,11 @@ int main(void)
         TEST(test_may_not_be_written),
         TEST(test_slots_of_the_dead),
         TEST(test_the_queue),
+        TEST(test_who_is_gone),
         TEST(test_queue_of_the_dead),
+        TEST(test_wrong_count),
+        TEST(test_buckets),
+        TEST(test_times),
         TEST(test_events),
         TEST(test_hostile_content),
     };

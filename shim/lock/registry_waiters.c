@@ -1,0 +1,200 @@
+/*
+ * The queue of waiters in the registry: who came first, and waking them. A hint in all it says:
+ * whoever waits looks at the lock itself, from time to time, whatever stands here.
+ */
+#include "shim/lock/registry.h"
+
+#include "shim/lock/kernel.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+
+/* Read this many at a time: a page. */
+enum { CHUNK = 64 };
+
+static size_t waiter_offset(int slot)
+{
+    return REGISTRY_OFFSET(waiters) + (size_t)slot * sizeof(struct registry_waiter);
+}
+
+static bool read_chunk(struct registry *registry, int first, struct registry_waiter chunk[CHUNK])
+{
+    return registry_read(registry, waiter_offset(first), chunk, CHUNK * sizeof chunk[0]);
+}
+
+static bool is_same(const struct registry_waiter *one, const struct registry_waiter *other)
+{
+    return one->process == other->process && one->number == other->number &&
+           one->start_time == other->start_time && one->since == other->since;
+}
+
+static bool is_gone(const struct registry *registry, const struct registry_waiter *waiter)
+{
+    return registry_is_gone(registry, waiter->process, waiter->start_time, waiter->pid_namespace,
+                            waiter->boot);
+}
+
+/* The counts are hints: in a registry that was wiped meanwhile they must not run below none. */
+static void count_down(struct registry *registry, size_t offset)
+{
+    uint32_t count;
+    if (registry_read(registry, offset, &count, sizeof count) && count > 0)
+        registry_add(registry, offset, -1);
+}
+
+static void clear(struct registry *registry, int slot)
+{
+    static const struct registry_waiter none;
+    if (registry_write(registry, waiter_offset(slot), &none, sizeof none))
+        count_down(registry, REGISTRY_OFFSET(head.waiting));
+}
+
+bool registry_wait_check(struct registry *registry, int slot, const struct registry_waiter *waiter,
+                         uint32_t *wake)
+{
+    struct registry_waiter found;
+    if (slot < 0 || !registry_read(registry, waiter_offset(slot), &found, sizeof found))
+        return false;
+    *wake = found.wake;
+    return is_same(&found, waiter);
+}
+
+static bool take(struct registry *registry, int slot, const struct registry_waiter *waiter)
+{
+    uint32_t wake;
+    return registry_write(registry, waiter_offset(slot), waiter, sizeof *waiter) &&
+           registry_wait_check(registry, slot, waiter, &wake);
+}
+
+int registry_wait_begin(struct registry *registry, const struct registry_waiter *waiter)
+{
+    struct registry_waiter chunk[CHUNK];
+    int start = (int)((waiter->since / 1000 + waiter->number) % (REGISTRY_WAITERS / CHUNK)) * CHUNK;
+    /* The second time round the places of those who died waiting are taken. */
+    for (int tried = 0; tried < 2 * REGISTRY_WAITERS; tried++) {
+        int slot = (start + tried) % REGISTRY_WAITERS;
+        if (slot % CHUNK == 0 && !read_chunk(registry, slot, chunk))
+            return -1;
+        const struct registry_waiter *found = &chunk[slot % CHUNK];
+        if (found->process != 0) {
+            if (tried < REGISTRY_WAITERS || !is_gone(registry, found))
+                continue;
+            clear(registry, slot);
+        }
+        if (take(registry, slot, waiter)) {
+            registry_add(registry, REGISTRY_OFFSET(head.waiting), 1);
+            return slot;
+        }
+    }
+    registry_count(registry, COUNT_OVERFLOWN);
+    registry_add(registry, REGISTRY_OFFSET(head.unlisted), 1);
+    return -1;
+}
+
+void registry_wait_end(struct registry *registry, int slot, const struct registry_waiter *waiter)
+{
+    uint32_t wake;
+    if (slot < 0)
+        count_down(registry, REGISTRY_OFFSET(head.unlisted));
+    else if (registry_wait_check(registry, slot, waiter, &wake))
+        clear(registry, slot);
+}
+
+void registry_wait_sleep(struct registry *registry, int slot, uint32_t wake, int64_t nanoseconds)
+{
+    _Atomic uint32_t *word = NULL;
+    if (slot >= 0)
+        word =
+            registry_word(registry, waiter_offset(slot) + offsetof(struct registry_waiter, wake));
+    long result = word == NULL ? -EFAULT : kernel_futex_wait(word, wake, nanoseconds);
+    if (result == -EFAULT) /* it was cut off, or there is none */
+        (void)kernel_poll(NULL, 0, nanoseconds);
+}
+
+static bool came_before(const struct registry_waiter *one, int slot,
+                        const struct registry_waiter *other, int other_slot)
+{
+    return one->since < other->since || (one->since == other->since && slot < other_slot);
+}
+
+int registry_wait_rank(struct registry *registry, int slot, const struct registry_waiter *waiter)
+{
+    struct registry_waiter chunk[CHUNK];
+    int before = 0;
+    for (int i = 0; i < REGISTRY_WAITERS; i++) {
+        if (i % CHUNK == 0 && !read_chunk(registry, i, chunk))
+            break;
+        const struct registry_waiter *other = &chunk[i % CHUNK];
+        if (other->process == 0 || i == slot || !came_before(other, i, waiter, slot))
+            continue;
+        /* Only the few in front matter, so only they are looked at closely. */
+        if (before < REGISTRY_WOKEN + 1 && is_gone(registry, other))
+            clear(registry, i);
+        else
+            before++;
+    }
+    return before;
+}
+
+struct first {
+    int count;
+    struct registry_waiter waiters[REGISTRY_WOKEN];
+    int slots[REGISTRY_WOKEN];
+};
+
+/* Keeps those who came first, in order. */
+static void consider(struct first *first, int slot, const struct registry_waiter *waiter)
+{
+    int at = first->count < REGISTRY_WOKEN ? first->count++ : REGISTRY_WOKEN;
+    for (; at > 0 && came_before(waiter, slot, &first->waiters[at - 1], first->slots[at - 1]);
+         at--) {
+        if (at < REGISTRY_WOKEN) {
+            first->waiters[at] = first->waiters[at - 1];
+            first->slots[at] = first->slots[at - 1];
+        }
+    }
+    if (at < REGISTRY_WOKEN) {
+        first->waiters[at] = *waiter;
+        first->slots[at] = slot;
+    }
+}
+
+static void wake(struct registry *registry, int slot)
+{
+    _Atomic uint32_t *word =
+        registry_word(registry, waiter_offset(slot) + offsetof(struct registry_waiter, wake));
+    if (word != NULL)
+        (void)kernel_futex_add_and_wake(word, 1, 1);
+}
+
+void registry_wake(struct registry *registry)
+{
+    struct registry_waiter chunk[CHUNK];
+    struct first first = {.count = 0};
+    for (int i = 0; i < REGISTRY_WAITERS; i++) {
+        if (i % CHUNK == 0 && !read_chunk(registry, i, chunk))
+            break;
+        if (chunk[i % CHUNK].process != 0)
+            consider(&first, i, &chunk[i % CHUNK]);
+    }
+    for (int i = 0; i < first.count; i++)
+        wake(registry, first.slots[i]);
+    /* Nobody there: a count that is wrong would be looked after at every release. */
+    static const uint32_t none;
+    if (first.count == 0)
+        (void)registry_write(registry, REGISTRY_OFFSET(head.waiting), &none, sizeof none);
+}
+
+void registry_wake_companions(struct registry *registry, pid_t process, pid_t supervisor)
+{
+    struct registry_waiter chunk[CHUNK];
+    for (int i = 0; i < REGISTRY_WAITERS; i++) {
+        if (i % CHUNK == 0 && !read_chunk(registry, i, chunk))
+            return;
+        const struct registry_waiter *waiter = &chunk[i % CHUNK];
+        if (waiter->process != 0 &&
+            (waiter->process == process || (supervisor != 0 && waiter->supervisor == supervisor)))
+            wake(registry, i);
+    }
+}
