@@ -12,6 +12,7 @@ enum exit_status {
     STATUS_DONE = 0,
     STATUS_FAILED = 1,
     STATUS_USAGE = 2,
+    STATUS_STALE = 3, /* of what was looked at, something is stale, or in a cycle */
     STATUS_PERMISSION = 5,
     STATUS_SETTINGS = 78,
     STATUS_NOT_EXECUTABLE = 126,
@@ -29,12 +30,22 @@ struct command_description {
 
 int run_command(const struct command_description *description, int count, char **words);
 int env_command(const struct command_description *description, int count, char **words);
+int status_command(const struct command_description *description, int count, char **words);
+int holders_command(const struct command_description *description, int count, char **words);
+int waiters_command(const struct command_description *description, int count, char **words);
+int deadlocks_command(const struct command_description *description, int count, char **words);
+int check_command(const struct command_description *description, int count, char **words);
 int stats_command(const struct command_description *description, int count, char **words);
 int metrics_command(const struct command_description *description, int count, char **words);
 extern const char RUN_DETAILS[];
 extern const char ENV_DETAILS[];
 extern const char STATS_DETAILS[];
 extern const char METRICS_DETAILS[];
+extern const char STATUS_DETAILS[];
+extern const char HOLDERS_DETAILS[];
+extern const char WAITERS_DETAILS[];
+extern const char DEADLOCKS_DETAILS[];
+extern const char CHECK_DETAILS[];
 
 /* Writes "lockctl: …" as one line to stderr. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
