@@ -32,7 +32,7 @@ static int print_line(const char *command, const struct inspection *inspection, 
         const struct inspected_lock *lock = &inspection->locks[i];
         if (!verdict_is_stale(lock->verdict))
             continue;
-        printf("%s%s is %s: %s", separator, shown(lock->label), verdict_name(lock->verdict),
+        printf("%s%s: %s, %s", separator, shown(lock->label), verdict_name(lock->verdict),
                lock->reason);
         separator = "; ";
     }
