@@ -19,6 +19,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#define LIBBSD_OPENBSD_VIS /* or the header warns that there are two strnvis */
+#include <vis.h>
 
 const char METRICS_DETAILS[] =
     "With --output the file is replaced whole, for node_exporter's textfile\n"
@@ -115,16 +117,21 @@ static struct samples read_samples(const struct targets *targets, int *status)
 /* --- labels --- */
 
 /*
- * A label's value: backslash, quote and newline are escaped. It must be UTF-8, and may be shown on
- * a terminal, so it is what shown() makes of it.
+ * A label's value: backslash, quote and newline are escaped. It must be UTF-8, may be read on a
+ * terminal, and must not be cut, or two series could have one name: every byte that is not plain
+ * goes through vis.
  */
 static void print_label(FILE *file, const char *name, const char *value)
 {
     (void)fprintf(file, "%s=\"", name);
-    for (const char *at = shown(value); *at != '\0'; at++) {
-        if (*at == '\\' || *at == '"')
-            (void)fputc('\\', file);
-        (void)fputc(*at, file);
+    for (; *value != '\0'; value++) {
+        char text[8];
+        (void)vis(text, (unsigned char)*value, VIS_CSTYLE | VIS_TAB | VIS_NL, value[1]);
+        for (const char *at = text; *at != '\0'; at++) {
+            if (*at == '\\' || *at == '"')
+                (void)fputc('\\', file);
+            (void)fputc(*at, file);
+        }
     }
     (void)fputc('"', file);
 }
@@ -154,8 +161,7 @@ static const struct {
     const char *help;
 } COUNTER_METRICS[] = {
     {COUNT_ACQUISITIONS, "lockshim_acquisitions_total", "How often the lock was taken."},
-    {COUNT_CONTENDED, "lockshim_contended_acquisitions_total",
-     "How often the lock was taken after waiting for it."},
+    {COUNT_CONTENDED, "lockshim_contended_total", "How often the lock had to be waited for."},
     {COUNT_TIMEOUTS, "lockshim_timeouts_total", "Waits that were given up after their timeout."},
     {COUNT_DEADLOCKS, "lockshim_deadlocks_total", "Waits that were refused as part of a cycle."},
     {COUNT_CRASHES, "lockshim_crashes_total", "Holders that died while they changed the table."},

@@ -106,7 +106,7 @@ static const struct column COLUMNS[] = {
     {"TABLE", "table", 0.3, COLUMN_DEFAULT | COLUMN_TRUNCATE, "the table", cell_table},
     {"LOCK", "lock", 0.3, COLUMN_TRUNCATE, "the lock file", cell_lock},
     {"ACQUISITIONS", "acquisitions", 6, SHOWN, "how often it was taken", cell_acquisitions},
-    {"CONTENDED", "contended", 6, SHOWN, "of these, after waiting", cell_contended},
+    {"CONTENDED", "contended", 6, SHOWN, "how often it had to be waited for", cell_contended},
     {"TIMEOUTS", "timeouts", 4, SHOWN, "waits that were given up", cell_timeouts},
     {"DEADLOCKS", "deadlocks", 4, COLUMN_NUMBER, "waits refused: they would be cycles",
      cell_deadlocks},
