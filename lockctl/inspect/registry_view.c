@@ -337,7 +337,7 @@ bool registry_view_head(const struct registry_view *view, struct view_head *head
         .lock_inode = raw.lock_inode,
         .unlisted = at_most(raw.unlisted, PID_MAXIMUM),
         .waiting = at_most(raw.waiting, REGISTRY_WAITERS),
-        .joined = at_most(raw.joined, REGISTRY_HOLDERS),
+        .joined = at_most(raw.joined != 0 ? raw.joined - 1 : 0, REGISTRY_HOLDERS),
         .crashed = raw.crashed != 0,
         .reserved_until = raw.reserved_until,
         .reserved_for = sane_process(raw.reserved_for),

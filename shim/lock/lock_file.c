@@ -158,13 +158,13 @@ bool lock_range_taken(int descriptor, int from_level)
 static bool joined_inside(struct lock *lock, int descriptor, const struct registry_head *head)
 {
     bool often = lock->scope == SCOPE_SESSION || lock->scope == SCOPE_CALL;
-    if (often && registry_usable(&lock->registry) && head->joined == 0)
+    if (often && head->joined == 1)
         return false;
     if (lock_range_taken(descriptor, 1))
         return true;
     /* We have the lock: nobody joins us now, so those counted are gone. */
-    static const uint32_t none;
-    if (head->joined != 0)
+    static const uint32_t none = 1;
+    if (head->joined != none)
         (void)registry_write(&lock->registry, REGISTRY_OFFSET(head.joined), &none, sizeof none);
     return false;
 }

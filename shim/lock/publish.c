@@ -137,9 +137,10 @@ static void enter_shared(struct lock *lock, const struct registry_head *head)
                          sizeof head->acquisition + sizeof head->acquisitions);
 }
 
-static void enter_joined(struct lock *lock)
+static void enter_joined(struct lock *lock, const struct registry_head *head)
 {
-    registry_add(&lock->registry, REGISTRY_OFFSET(head.joined), 1);
+    if (head->joined != 0)
+        registry_add(&lock->registry, REGISTRY_OFFSET(head.joined), 1);
     registry_count(&lock->registry, COUNT_JOINED);
 }
 
@@ -184,7 +185,7 @@ void publish_entered(struct lock *lock, struct registry_head *head, bool changes
     mark_fence(lock);
     struct registry_holder self = describe_self(lock, lock_self.process);
     if (lock->level > 0)
-        enter_joined(lock);
+        enter_joined(lock, head);
     else if (lock->entry != NULL)
         enter_as_member(lock, head, &self, changes);
     else if (lock->shared)
@@ -246,7 +247,7 @@ static void leave_joined(struct lock *lock, const struct registry_head *head, bo
 {
     if (changed)
         registry_add(&lock->registry, REGISTRY_OFFSET(head.generation), 1);
-    if (head->joined > 0)
+    if (head->joined > 1)
         registry_add(&lock->registry, REGISTRY_OFFSET(head.joined), -1);
 }
 

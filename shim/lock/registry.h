@@ -189,7 +189,7 @@ struct registry_head {
     uint64_t next_event;
     uint32_t waiting;        /* how many slots of waiters are taken; a hint */
     uint32_t unlisted;       /* waiters that found no slot; a hint */
-    uint32_t joined;         /* how many have joined; a hint */
+    uint32_t joined;         /* 1 + how many have joined; 0: not known */
     uint32_t crashed;        /* the last holder died inside and nobody has recovered */
     uint64_t lock_inode;     /* the lock file that the last holder saw at the path */
     uint64_t reserved_until; /* CLOCK_MONOTONIC; see lock_reserve() */
