@@ -46,14 +46,20 @@ all:
 
 include shim/build.mk lockctl/build.mk store/build.mk man/build.mk completions/build.mk debian/build.mk tests/build.mk
 
-# Each check says what it did; all of them run, whichever fails.
+# What runs the checks: a line for each, its log in build/check/, and on the terminal what is wrong.
+REPORT = BUILD=$(BUILD) sh tests/report.sh
+LINT_SH += tests/report.sh
 .PHONY: deps check demo bench bench-quick install uninstall lint clean
 deps:
 	sh tests/install-deps.sh $(DEPS_BUILD) $(DEPS_TEST) $(DEPS_LINT)
 
-check: all
-	@failed=; for check in $(sort $(CHECKS)); do echo "== $$check"; \
-		$(MAKE) --no-print-directory $$check || failed="$$failed $$check"; done; \
+# All of them run, whichever fails; what failed is told at once and, in short, at the very end.
+check:
+	@$(MAKE) -s --no-print-directory all
+	@$(REPORT) --start
+	@failed=; for check in $(sort $(CHECKS)); do \
+		$(MAKE) -s --no-print-directory $$check || failed="$$failed $$check"; done; \
+	$(REPORT) --recap; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
 	@echo "all checks passed"
 

@@ -1,7 +1,7 @@
 # End-to-end tests of the shim and of lockctl, and chaos.
 #
 #   make check-e2e          all of them      make check-e2e E2E=tests/e2e/deadlock.sh    some
-E2E ?= $(wildcard tests/e2e/*.sh tests/chaos/*.sh)
+E2E ?= $(filter-out %common.sh,$(wildcard tests/e2e/*.sh tests/chaos/*.sh))
 E2E_C := $(wildcard tests/e2e/src/*.c)
 E2E_BUILT := $(E2E_C:tests/e2e/src/%.c=$(BUILD)/e2e/%) $(BUILD)/e2e/act-static
 
@@ -12,10 +12,7 @@ LINT_SH += $(wildcard tests/e2e/*.sh tests/chaos/*.sh)
 
 .PHONY: check-e2e
 check-e2e: all $(E2E_BUILT)
-	@status=0; for test in $(E2E); do \
-		[ -x $$test ] || continue; \
-		echo "# $$test"; BUILD=$(BUILD) ./$$test || status=1; \
-	done; exit $$status
+	@$(REPORT) e2e $(foreach test,$(E2E),$(notdir $(basename $(test)))=$(abspath $(test)))
 
 $(BUILD)/e2e/%: tests/e2e/src/%.c
 	@mkdir -p $(@D)

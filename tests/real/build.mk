@@ -23,13 +23,16 @@ LINT_C += $(REAL_C)
 LINT_SH += tests/real/run.sh tests/real/demo.sh tests/demo.sh tests/check.sh \
 	$(wildcard tests/real/required/*.sh tests/real/breadth/*.sh)
 
+# A name, or a folder of them.
+real_names = $(foreach name,$(1),$(or $(notdir $(basename $(wildcard tests/real/$(name)/*.sh))),$(name)))
+report_real = $(REPORT) real $(foreach name,$(call real_names,$(1)),'$(name)=bash tests/real/run.sh $(name)')
 .PHONY: check-real check-breadth demo
 check-real: all $(REAL_BUILT)
-	BUILD=$(BUILD) bash tests/real/run.sh $(REAL)
+	@$(call report_real,$(REAL))
 
 check-breadth: all $(REAL_BUILT)
 	sh tests/install-deps.sh $(DEPS_BREADTH)
-	BUILD=$(BUILD) bash tests/real/run.sh breadth
+	@$(call report_real,breadth)
 
 demo: all
 	BUILD=$(BUILD) bash tests/real/demo.sh

@@ -389,7 +389,7 @@ test_program()
         fi
     done
     if ! available >/dev/null 2>&1; then
-        say skipped "$(declare -f available | sed -n '3s/^ *//;3s/;$//;3p') fails"
+        say skipped "not so here: $(declare -f available | sed -n '3s/^ *//;3s/;$//;3p')"
         result skip
         return
     fi

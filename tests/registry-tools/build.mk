@@ -19,11 +19,8 @@ $(REGISTRY_UNIT_TESTS): $(BUILD)/tests/registry-tools/%: $(BUILD)/tests/registry
 .PHONY: check-registry-tools
 CHECKS += check-registry-tools
 check-registry-tools: all $(REGISTRY_UNIT_TESTS) $(E2E_BUILT)
-	@set -e; for unit in $(REGISTRY_UNIT_TESTS); do echo "$$unit"; $$unit; done
-	@status=0; for test in $(REGISTRY_TOOLS); do \
-		[ -x $$test ] || continue; \
-		echo "# $$test"; BUILD=$(BUILD) ./$$test || status=1; \
-	done; exit $$status
+	@$(REPORT) registry-tools $(foreach unit,$(REGISTRY_UNIT_TESTS),$(notdir $(unit))=$(unit)) \
+		$(foreach test,$(REGISTRY_TOOLS),$(notdir $(basename $(test)))=$(abspath $(test)))
 
 LINT_C += $(REGISTRY_UNIT_SOURCES)
 LINT_SH += $(wildcard tests/registry-tools/*.sh)

@@ -23,11 +23,11 @@ check-store: check-store-quick
 
 check-store-quick: check-store-units check-store-samples check-store-tool check-store-processes
 check-store-units: $(STORE_UNITS)
-	@set -e; for unit in $(STORE_UNITS); do echo "$$unit"; $$unit; done
+	@$(REPORT) store $(foreach unit,$(STORE_UNITS),$(notdir $(unit))=$(unit))
 
 .PHONY: check-store-samples check-store-tool check-store-processes
 check-store-samples check-store-tool check-store-processes: check-store-%: $(BUILD)/tablestore
-	BUILD=$(BUILD) tests/store/$*.sh
+	@$(REPORT) store $*=tests/store/$*.sh
 # The part under lockctl; without these two it would be skipped.
 check-store-processes: $(BUILD)/lockctl $(BUILD)/liblockshim.so
 
@@ -46,11 +46,11 @@ $(BUILD)/tests/store/fuzz_table: tests/store/fuzz_table.c $(STORE_SOURCES) $(wil
 .PHONY: check-store-fuzz fuzz-store
 check-store: check-store-fuzz
 check-store-fuzz: $(BUILD)/tests/store/fuzz_table
-	python3 tests/store/fuzz_corpus.py tests/store/tables tests/store/fuzz_table.c $(BUILD)/tests/store/seeds
-	mkdir -p $(BUILD)/tests/store/corpus
-	cd $(BUILD)/tests/store && ./fuzz_table -max_total_time=$(STORE_FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
-		-max_len=16384 -dict=$(CURDIR)/tests/store/fuzz.dict -print_final_stats=1 -verbosity=0 corpus seeds
-	@echo 'fuzz_table: 1 passed, 0 failed'
+	@python3 tests/store/fuzz_corpus.py tests/store/tables tests/store/fuzz_table.c $(BUILD)/tests/store/seeds
+	@mkdir -p $(BUILD)/tests/store/corpus
+	@$(REPORT) store 'fuzz=cd $(BUILD)/tests/store && ./fuzz_table -max_total_time=$(STORE_FUZZ_SECONDS) -timeout=10 \
+		-rss_limit_mb=2048 -max_len=16384 -dict=$(CURDIR)/tests/store/fuzz.dict -print_final_stats=1 -verbosity=0 \
+		corpus seeds && echo "1 passed, 0 failed"'
 
 # As long as one likes: make fuzz-store STORE_FUZZ_SECONDS=86400
 fuzz-store: check-store-fuzz

@@ -26,10 +26,10 @@ $(SURFACE_DIR)/surface-fortified: $(SURFACE_FORTIFIED)
 CHECKS += check-surface
 check-surface: check-surface-calls check-surface-symbols
 check-surface-symbols: $(BUILD)/liblockshim.so
-	BUILD=$(BUILD) tests/surface/symbols.sh
+	@$(REPORT) surface symbols=tests/surface/symbols.sh
 check-surface-calls: $(SURFACE_DIR)/surface-plain $(SURFACE_DIR)/surface-fortified \
 		$(BUILD)/liblockshim.so
-	BUILD=$(BUILD) tests/surface/calls.sh
+	@$(REPORT) surface calls=tests/surface/calls.sh
 
 # The pitfalls: each case in a guarded process of its own, and the libraries and programs they load.
 PITFALL_OBJECTS := $(SURFACE_PITFALLS:tests/surface/%.c=$(SURFACE_DIR)/%.o)
@@ -54,7 +54,8 @@ $(SURFACE_DIR)/tools/musl: tests/surface/tools/append.c
 .PHONY: check-surface-pitfalls
 check-surface: check-surface-pitfalls
 check-surface-pitfalls: $(SURFACE_DIR)/pitfalls/pitfalls $(PITFALL_TOOLS) $(BUILD)/liblockshim.so
-	$(SURFACE_DIR)/pitfalls/pitfalls $(abspath $(BUILD)/liblockshim.so) $(abspath $(SURFACE_DIR)/tools)
+	@$(REPORT) surface 'pitfalls=$(SURFACE_DIR)/pitfalls/pitfalls $(abspath $(BUILD)/liblockshim.so) \
+		$(abspath $(SURFACE_DIR)/tools)'
 
 LINT_C += $(SURFACE_SOURCES) $(SURFACE_PITFALLS) $(wildcard tests/surface/*.h tests/surface/pitfalls/*.h \
 	tests/surface/tools/*.c)

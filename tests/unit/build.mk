@@ -17,6 +17,6 @@ $(UNIT_TESTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(UNIT_SHIM_OBJECT
 .PHONY: check-unit
 CHECKS += check-unit
 check-unit: $(UNIT_TESTS)
-	@set -e; for unit in $(UNIT_TESTS); do echo "$$unit"; $$unit; done
+	@$(REPORT) unit $(foreach unit,$(UNIT_TESTS),$(notdir $(unit))=$(unit))
 
 LINT_C += $(UNIT_SOURCES)
