@@ -57,7 +57,8 @@ one() {
     mkdir -p "${log%/*}"
     rm -f "$logs/$1.failed"
     began=$(date +%s%N)
-    (unset MAKEFLAGS MAKELEVEL MFLAGS && sh -c "$2") >"$log" 2>&1 </dev/null
+    # The same everywhere: no input, no make above it, no signal ignored (as below nohup).
+    env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL --default-signal sh -c "$2" >"$log" 2>&1 </dev/null
     status=$?
     tenths=$((($(date +%s%N) - began) / 100000000))
     word=ok

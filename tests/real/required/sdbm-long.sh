@@ -11,8 +11,12 @@ my %db;
 sub open_db { tie(%db, 'SDBM_File', $path, O_RDWR | O_CREAT, 0666) or die "tie: $!" }
 if ($act eq 'insert') {
     for my $name (@names) {
-        open_db; $db{$name} = "value of $name"; $db{counter}++; untie %db;
-        select undef, undef, undef, 0.002;
+        open_db;
+        $db{$name} = "value of $name";
+        my $counter = $db{counter};
+        select undef, undef, undef, 0.0005; # others come in between, on whatever machine
+        $db{counter} = $counter + 1;
+        untie %db;
     }
     exit;
 }
