@@ -93,7 +93,8 @@ after_run "killed itself, having only read" clean sh -c "$act 'cat T/n'; kill -9
 after_run "terminated" died sh -c "$act 'put T/n 1'; kill -15 \$\$"
 after_run "changes by itself and is killed" died "$act" "put T/n 1" "raise 9"
 after_run "executes another program" clean sh -c "echo 1 >T/n; exec true"
-after_run "a background member killed" died sh -c "$act 'put T/n 1' 'sleep 0.2' 'raise 9' & sleep 0.1"
+after_run "a background member killed" died sh -c \
+    "$act 'put T/n 1' 'mark 1' 'sleep 0.2' 'raise 9' & until [ -e 1 ]; do sleep 0.01; done"
 fresh
 run "$act" "put T/n 1" "mark 1" "await 1+" >/dev/null 2>&1 &
 at 1

@@ -114,10 +114,11 @@ at 1
 check "a child that nobody waits for waits like a stranger, then enters" is_held
 go 1
 fresh
-guard process perl -e 'open(F, "<", "T/n"); my $c = fork(); if (!$c) { exec(@ARGV); }
-    $SIG{ALRM} = sub { exit 0 }; alarm 1; waitpid($c, 0)' "$act" "open 0 T/n rw" "mark 1" "await 1+" &
+guard process perl -e 'open(F, ">", "pid"); print F $$; open(F, "<", "T/n"); my $c = fork();
+    if (!$c) { exec(@ARGV); } $SIG{ALRM} = sub { exit 0 }; waitpid($c, 0)' "$act" "open 0 T/n rw" "mark 1" "await 1+" &
 holder=$!
 at 1
+kill -ALRM "$(cat pid)"
 wait $holder
 check "the holder has ended, for the kernel the lock is free" is_free
 for scope in process session; do

@@ -84,11 +84,12 @@ same "a table with a newline in its name" "" "$(LD_PRELOAD=$shim LOCKSHIM_TABLE=
 check "its lock file" test -e "$name.lock"
 flock "$name.lock" env LD_PRELOAD="$shim" LOCKSHIM_TABLE="$work/$name" LOCKSHIM_TIMEOUT=0 \
     flock -u 3 true 2>/dev/null
-flock "$name.lock" sleep 1 &
-sleep 0.3
+flock --no-fork "$name.lock" sleep 60 &
+soon is_held "$name.lock"
 LD_PRELOAD=$shim LOCKSHIM_TABLE="$work/$name" LOCKSHIM_TIMEOUT=0 "$act" "cat T/n" "ask $name" >out 2>err
 same "it is told in one line without control characters" "1 0" "$(wc -l <err) $(grep -c '[[:cntrl:]]' err)"
-wait
+kill $!
+wait $! 2>/dev/null
 deep=$work
 while [ ${#deep} -lt 3860 ]; do
     deep=$deep/$(printf '%0200d' 0)

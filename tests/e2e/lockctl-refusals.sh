@@ -45,9 +45,9 @@ if gcc -static held.c -o held 2>/dev/null; then
     expect "the lock is held while a static program runs" 1 '' run ./held
     expect "but not if it is exempt" 0 '' run --exempt held ./held
     expect "and free afterwards" 0 '' flock -n table.lock true
-    flock -o table.lock sleep 60 &
+    flock --no-fork table.lock sleep 60 &
     holder=$!
-    sleep 0.3
+    while flock -n table.lock true; do sleep 0.01; done
     for option in --eager --log=none; do
         one_line "no lock, no start ($option)" 1 'table.lock' run "$option" --timeout 0 ./held
     done

@@ -63,6 +63,19 @@ class Reader:
             self.collect(0.05)
         return text in self.text
 
+    def await_count(self, text, count, seconds=5.0):
+        """Whether the text comes that often."""
+        end = time.monotonic() + seconds
+        while self.text.count(text) < count and time.monotonic() < end:
+            self.collect(0.05)
+        return self.text.count(text) >= count
+
+    def comes_exactly(self, text, count):
+        """Whether the text comes that often, and not once more."""
+        self.await_count(text, count)
+        self.collect(0.5)
+        return self.text.count(text) == count
+
     def number_after(self, word):
         self.await_text(word)
         self.collect(0.1)
@@ -87,30 +100,29 @@ def main():
 
     os.write(terminal, b'\x03')
     check('Ctrl-C reaches the command', screen.await_text('got-INT'))
-    screen.collect(0.5)
-    check('Ctrl-C reaches it once', screen.text.count('got-INT') == 1)
+    check('Ctrl-C reaches it once', screen.comes_exactly('got-INT', 1))
     check('and does not end lockctl', 'ended' not in told.text)
     os.write(terminal, b'\x1c')
     check('Ctrl-\\ reaches the command', screen.await_text('got-QUIT'))
-    screen.collect(0.5)
-    check('Ctrl-\\ reaches it once', screen.text.count('got-QUIT') == 1)
+    check('Ctrl-\\ reaches it once', screen.comes_exactly('got-QUIT', 1))
     os.kill(job, signal.SIGINT)
-    screen.collect(0.5)
-    check('SIGINT to lockctl alone is passed on once', screen.text.count('got-INT') == 2)
+    check('SIGINT to lockctl alone is passed on once', screen.comes_exactly('got-INT', 2))
 
     os.write(terminal, b'\x1a')
     check('Ctrl-Z stops lockctl by SIGTSTP', told.await_text(f'stopped {int(signal.SIGTSTP)}\n'))
     check('fg continues the command', screen.await_text('got-CONT'))
     screen.collect(0.3)
     os.write(terminal, b'\x03')
-    screen.collect(0.5)
-    check('it still has the terminal', screen.text.count('got-INT') == 3)
+    check('it still has the terminal', screen.comes_exactly('got-INT', 3))
+    continued = screen.text.count('got-CONT')
     os.write(terminal, b'\x1a')
-    told.collect(1.0)
-    check('it stops and continues again', told.text.count('stopped') == 2)
+    check('it stops and continues again', told.comes_exactly('stopped', 2) and
+          screen.await_count('got-CONT', continued + 1))
+    screen.collect(0.5)
+    continued = screen.text.count('got-CONT')
     os.kill(job, signal.SIGTSTP)
-    told.collect(1.0)
-    check('SIGTSTP to lockctl alone stops both', told.text.count('stopped') == 3)
+    check('SIGTSTP to lockctl alone stops both', told.comes_exactly('stopped', 3) and
+          screen.await_count('got-CONT', continued + 1))
 
     os.kill(job, signal.SIGTERM)
     check('SIGTERM is passed on', screen.await_text('got-TERM'))

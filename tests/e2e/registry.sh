@@ -71,10 +71,11 @@ go 1
 at 2
 wait
 fresh
-guard process perl -e 'open(F, "<", "T/n"); my $c = fork(); if (!$c) { exec(@ARGV); }
-    $SIG{ALRM} = sub { exit 0 }; alarm 1; waitpid($c, 0)' "$act" "open 0 T/n rw" "mark 1" "await 1+" &
+guard process perl -e 'open(F, ">", "pid"); print F $$; open(F, "<", "T/n"); my $c = fork();
+    if (!$c) { exec(@ARGV); } $SIG{ALRM} = sub { exit 0 }; waitpid($c, 0)' "$act" "open 0 T/n rw" "mark 1" "await 1+" &
 holder=$!
 at 1
+kill -ALRM "$(cat pid)"
 wait $holder
 head -c 300000 /dev/zero | dd of=$registry bs=64 seek=1 conv=notrunc status=none
 for scope in process session; do guard $scope "$act" "cat T/n" "mark 2-$scope" & done

@@ -99,8 +99,9 @@ unset limit
 
 # lockctl is killed: the command goes on, guarded, to its end.
 fresh
-run "$act" "cat T/n" fork "cat T/n" "await 2+" end "mark 1" "await 1+" >out 2>&1 &
+run "$act" "cat T/n" fork "cat T/n" "mark 2" "await 2+" end "mark 1" "await 1+" >out 2>&1 &
 at 1
+at 2
 kill -KILL "$(pgrep -f "^$lockctl run --table T" | head -1)"
 check "SIGKILL to lockctl: held" stays_held
 go 1

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Waiting: timeouts, many waiters, stopped and killed ones, signals, what it costs.
-# shellcheck disable=SC2016
+# shellcheck disable=SC2016,SC2317
 # shellcheck source=tests/e2e/common.sh
 . "$(dirname "$(realpath "$0")")/common.sh"
 
@@ -9,15 +9,18 @@ fresh
 hold 1
 for timeout in 0 0.2 0.75 1; do
     for scope in process session command; do
-        began=$(date +%s%N)
-        said=$(LOCKSHIM_TIMEOUT=$timeout guard $scope "$act" "cat T/n" 2>err)
-        took=$((($(date +%s%N) - began) / 1000000))
+        latest=$(awk "BEGIN { print $timeout * 1000 + 400 }")
+        for _ in 1 2 3; do # on a busy machine any process may be late once
+            began=$(date +%s%N)
+            said=$(LOCKSHIM_TIMEOUT=$timeout guard $scope "$act" "cat T/n" 2>err)
+            took=$((($(date +%s%N) - began) / 1000000))
+            [ $took -ge "$latest" ] || break
+        done
         same "timeout $timeout, $scope: EAGAIN" "cat T/n: EAGAIN" "$said"
         same "timeout $timeout, $scope: one line" 1 "$(wc -l <err)"
         below "timeout $timeout, $scope: not too soon" $((took + 1)) \
             "$(awk "BEGIN { print $timeout * 1000 }")"
-        below "timeout $timeout, $scope: not too late" \
-            "$(awk "BEGIN { print $timeout * 1000 + 400 }")" $took
+        below "timeout $timeout, $scope: not too late" "$latest" "$took"
     done
 done
 same "lockctl run --timeout" "cat: T/n: Resource temporarily unavailable" \
@@ -43,6 +46,7 @@ cpu() { # of a set of processes, in hundredths of a second
     done 2>/dev/null
     echo $sum
 }
+all_are_there() { [ "$count" = "$(pgrep -c -f "^$act add 1 T/n")" ]; }
 limit=100
 for count in 50 500; do
     fresh
@@ -50,7 +54,7 @@ for count in 50 500; do
     for ((i = 0; i < count; i++)); do
         guard process "$act" "add 1 T/n" &
     done
-    soon [ "$count" = "$(pgrep -c -f "^$act add 1 T/n")" ]
+    soon all_are_there
     sleep 1
     # shellcheck disable=SC2046
     before=$(cpu $(pgrep -f "^$act add 1 T/n"))
@@ -89,28 +93,35 @@ below "five stopped waiters do not keep others out (ms)" 1500 \
 kill -CONT "${stopped[@]}"
 wait
 check "and end when they are continued" is_free
-fresh
-hold 1
-for i in 1 2 3 4 5 6 7 8 9 10; do
-    env LD_PRELOAD="$shim" LOCKSHIM_TABLE="$work/T" LOCKSHIM_SCOPE=session "$act" "cat T/n" &
-    waiters[i]=$!
-    disown $!
+runs_act() { [ "$(readlink "/proc/$1/exe")" = "$act" ]; }
+for _ in 1 2 3; do # on a busy machine any process may be late once
+    fresh
+    hold 1
+    for i in 1 2 3 4 5 6 7 8 9 10; do
+        env LD_PRELOAD="$shim" LOCKSHIM_TABLE="$work/T" LOCKSHIM_SCOPE=session "$act" "cat T/n" &
+        waiters[i]=$!
+        disown $!
+    done
+    for i in "${waiters[@]}"; do soon runs_act "$i"; done
+    sleep 0.5
+    kill -KILL "${waiters[@]}"
+    guard session "$act" "cat T/n" "mark 2" &
+    sleep 0.1
+    began=$(date +%s%N)
+    go 1
+    at 2
+    took=$((($(date +%s%N) - began) / 1000000))
+    wait
+    [ $took -ge 500 ] || break
 done
-sleep 0.5
-kill -KILL "${waiters[@]}"
-guard session "$act" "cat T/n" "mark 2" &
-sleep 0.1
-began=$(date +%s%N)
-go 1
-at 2
-below "ten killed waiters leave nothing in the way (ms)" 500 $((($(date +%s%N) - began) / 1000000))
-wait
+below "ten killed waiters leave nothing in the way (ms)" 500 "$took"
 
 # Signals end a waiting program, or are handled while it waits.
 fresh
 hold 1
 for signal in INT TERM HUP; do
-    env --default-signal=INT LD_PRELOAD="$shim" LOCKSHIM_TABLE="$work/T" "$act" "cat T/n" &
+    env --default-signal LD_PRELOAD="$shim" LOCKSHIM_TABLE="$work/T" "$act" "cat T/n" &
+    soon runs_act $!
     sleep 0.2
     kill -$signal $!
     wait $! 2>/dev/null
@@ -118,8 +129,9 @@ for signal in INT TERM HUP; do
     same "SIG$signal ends a waiting program" $((128 + $(kill -l $signal))) $status
 done
 LD_PRELOAD="$shim" LOCKSHIM_TABLE="$work/T" timeout 10 perl -e '
-    $SIG{ALRM} = sub { syswrite(STDOUT, "handled ") }; alarm 1;
+    $SIG{ALRM} = sub { syswrite(STDOUT, "handled ") }; open(F, ">", "2"); alarm 1;
     open(F, "<", "T/n") or print "failed: $!"; print "in"' >out &
+at 2
 sleep 1.5
 go 1
 wait
