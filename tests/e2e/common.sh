@@ -7,6 +7,7 @@ lockctl=$BUILD/lockctl
 shim=$BUILD/liblockshim.so
 act=$BUILD/e2e/act
 [ -x "$act" ] || { echo "not ok there is no $act" && exit 1; }
+umask 022
 unset LD_PRELOAD
 for name in $(compgen -e LOCKSHIM_); do unset "$name"; done
 python=/usr/bin/python3

@@ -126,12 +126,12 @@ done
 # Rights: as a user who may not do all.
 if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null && setpriv --reuid=65534 --clear-groups true; then
     as_nobody() { timeout $limit setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
-    cp "$shim" "$act" "$work" && chmod 755 "$work"
+    chmod 755 "$work"
     nobody() {
         as_nobody env LD_PRELOAD="$work/liblockshim.so" LOCKSHIM_TABLE="$work/T" "$work/act" "$@" \
             2>/dev/null
     }
-    again() { fresh && cp "$shim" "$BUILD/e2e/act" "$work" && chmod 777 T && chmod 666 T/n; }
+    again() { fresh && install -m 755 "$shim" "$act" "$work" && chmod 777 T && chmod 666 T/n; }
     again
     : >T.lock
     chmod 0 T.lock

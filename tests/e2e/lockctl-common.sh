@@ -8,6 +8,7 @@ work=$(mktemp -d /tmp/lockctl-test-XXXXXX)
 passed=0 failed=0 skipped=0
 clean_up() { chmod -R u+rwX "$work" 2>/dev/null; rm -rf "$work"; }
 trap clean_up EXIT
+umask 022
 unset LD_PRELOAD
 for name in $(compgen -e LOCKSHIM_); do unset "$name"; done
 cd "$work" || exit 1
