@@ -7,6 +7,7 @@
 #include "lockctl/format.h"
 #include "lockctl/inspect/arguments.h"
 #include "lockctl/inspect/histogram.h"
+#include "lockctl/inspect/json.h"
 #include "lockctl/inspect/output.h"
 #include "lockctl/inspect/tell.h"
 
@@ -19,8 +20,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#define LIBBSD_OPENBSD_VIS /* or the header warns that there are two strnvis */
-#include <vis.h>
 
 const char METRICS_DETAILS[] =
     "With --output the file is replaced whole, for node_exporter's textfile\n"
@@ -118,20 +117,23 @@ static struct samples read_samples(const struct targets *targets, int *status)
 
 /*
  * A label's value: backslash, quote and newline are escaped. It must be UTF-8, may be read on a
- * terminal, and must not be cut, or two series could have one name: every byte that is not plain
- * goes through vis.
+ * terminal, and must not be cut, or two series could have one name: a byte that is no part of a
+ * character becomes \ooo.
  */
 static void print_label(FILE *file, const char *name, const char *value)
 {
     (void)fprintf(file, "%s=\"", name);
-    for (; *value != '\0'; value++) {
-        char text[8];
-        (void)vis(text, (unsigned char)*value, VIS_CSTYLE | VIS_TAB | VIS_NL, value[1]);
-        for (const char *at = text; *at != '\0'; at++) {
-            if (*at == '\\' || *at == '"')
-                (void)fputc('\\', file);
-            (void)fputc(*at, file);
+    for (const unsigned char *at = (const unsigned char *)value; *at != '\0';) {
+        uint32_t character;
+        unsigned length = json_character(at, &character);
+        if (length == 0 || character < 0x20 || (character >= 0x7f && character < 0xa0)) {
+            (void)fprintf(file, "\\\\%03o", *at++);
+            continue;
         }
+        if (character == '\\' || character == '"')
+            (void)fputc('\\', file);
+        (void)fwrite(at, 1, length, file);
+        at += length;
     }
     (void)fputc('"', file);
 }

@@ -5,6 +5,7 @@
 #include "lockctl/inspect/output.h"
 
 #include "lockctl/format.h"
+#include "lockctl/inspect/json.h"
 
 #include <err.h>
 #include <errno.h>
@@ -57,42 +58,31 @@ const char *cell_size(struct output *output, uint64_t bytes)
     return cell_is_exact(output) ? cell_number(output, bytes) : format_size(output->text, bytes);
 }
 
-/* The length of the UTF-8 character at `at`, 0 when there is none, or it is a control character. */
-static size_t plain_character(const unsigned char *at)
+/* JSON is read by programs: it gets all of the text, but what is not UTF-8, or no character. */
+static const char *plain_copy(const char *hostile)
 {
-    static const unsigned minimum[] = {0, 0x80, 0x800, 0x10000};
-    if (at[0] < 0x80)
-        return at[0] >= 0x20 && at[0] != 0x7f;
-    size_t more = at[0] >= 0xf0 ? 3 : at[0] >= 0xe0 ? 2 : 1;
-    uint32_t value = at[0] & (0x3fu >> more);
-    if (at[0] < 0xc2 || at[0] > 0xf4)
-        return 0;
-    for (size_t i = 1; i <= more; i++) {
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-        value = value << 6 | (at[i] & 0x3f);
+    static const char replacement[] = "\xef\xbf\xbd";
+    static char copy[3 * 4400];
+    size_t length = 0;
+    for (const unsigned char *at = (const unsigned char *)hostile;
+         *at != '\0' && length + 5 < sizeof copy;) {
+        uint32_t character;
+        unsigned size = json_character(at, &character);
+        bool control = character < 0x20 || (character >= 0x7f && character < 0xa0);
+        bool plain = size > 0 && !control;
+        memcpy(copy + length, plain ? (const char *)at : replacement, plain ? size : 3);
+        length += plain ? size : 3;
+        at += size > 0 ? size : 1;
     }
-    bool valid = value >= minimum[more] && value <= 0x10ffff && (value < 0xd800 || value > 0xdfff);
-    return valid && value >= 0xa0 ? more + 1 : 0;
-}
-
-static bool is_plain(const char *text)
-{
-    const unsigned char *at = (const unsigned char *)text;
-    while (*at != '\0') {
-        size_t length = plain_character(at);
-        if (length == 0)
-            return false;
-        at += length;
-    }
-    return true;
+    copy[length] = '\0';
+    return copy;
 }
 
 const char *cell_text(struct output *output, const char *hostile)
 {
-    if (hostile == NULL || (output->style->json && is_plain(hostile)))
-        return hostile;
-    return shown(hostile);
+    if (hostile == NULL)
+        return NULL;
+    return output->style->json ? plain_copy(hostile) : shown(hostile);
 }
 
 /* --- options --- */

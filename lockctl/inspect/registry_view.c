@@ -417,15 +417,27 @@ bool registry_view_wait_times(const struct registry_view *view, struct view_hist
     return true;
 }
 
-/* The latest of them stand in the head. */
+/*
+ * The latest of them stand in the head, and are folded into the histogram when there is no more
+ * room. If that happens meanwhile, all is read again: nothing may be missing, or be counted twice.
+ * Where both have the same sum, the histogram has them all already.
+ */
 bool registry_view_hold_times(const struct registry_view *view, struct view_histogram *histogram)
 {
     struct registry_histogram raw;
     struct registry_head head;
-    if (!read_part(view, PART(hold_times), &raw, sizeof raw) ||
-        !read_part(view, PART(head), &head, sizeof head))
-        return false;
-    registry_fold(&raw, &head);
+    struct registry_head later;
+    int tries = 0;
+    do {
+        if (!read_part(view, PART(head), &head, sizeof head) ||
+            !read_part(view, PART(hold_times), &raw, sizeof raw) ||
+            !read_part(view, PART(head), &later, sizeof later))
+            return false;
+    } while ((later.recent_count < head.recent_count ||
+              later.acquisitions - head.acquisitions >= REGISTRY_RECENT) &&
+             ++tries < 8);
+    if (raw.sum != head.hold_sum)
+        registry_fold(&raw, &head);
     take_histogram(&raw, histogram);
     return true;
 }
