@@ -5,11 +5,14 @@
 SHIM_CFLAGS := -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-stack-protector \
 	-fno-builtin-dprintf -U_FORTIFY_SOURCE
 SHIM_SHARED_SOURCES := shim/settings.c $(wildcard shim/lock/*.c shim/program/*.c)
-SHIM_SOURCES := $(wildcard shim/*.c shim/lock/*.c shim/program/*.c shim/interpose/*.c)
+# Taking a lock over is lockctl's: no part of the shim.
+TAKEOVER_SOURCES := $(wildcard shim/lock/takeover*.c)
+SHIM_SOURCES := $(filter-out $(TAKEOVER_SOURCES),\
+	$(wildcard shim/*.c shim/lock/*.c shim/program/*.c shim/interpose/*.c))
 SHIM_OBJECTS := $(SHIM_SOURCES:%.c=$(BUILD)/obj/%.o)
 SHIM_SHARED_OBJECTS := $(SHIM_SHARED_SOURCES:%.c=$(BUILD)/obj/%.o)
 
-LINT_C += $(SHIM_SOURCES) $(wildcard shim/*.h shim/lock/*.h shim/program/*.h shim/interpose/*.h)
+LINT_C += $(SHIM_SOURCES) $(TAKEOVER_SOURCES) $(wildcard shim/*.h shim/lock/*.h shim/program/*.h shim/interpose/*.h)
 
 all: $(BUILD)/liblockshim.so
 
@@ -34,4 +37,4 @@ INSTALLS += install-shim
 install-shim: $(BUILD)/liblockshim.so
 	install -D -m 0644 $< $(DESTDIR)$(SHIMDIR)/liblockshim.so
 
--include $(SHIM_OBJECTS:.o=.d)
+-include $(SHIM_OBJECTS:.o=.d) $(SHIM_SHARED_OBJECTS:.o=.d)

@@ -279,8 +279,6 @@ void lock_adopt(struct lock *lock, int descriptor, bool keep)
         return;
     publish_open(lock);
     if (publish_was_broken(lock)) { /* on the way here: it is nobody's to inherit */
-        (void)kernel_flock(descriptor, LOCK_UN);
-        registry_wake(&lock->registry);
         lock_abandon(lock);
         return;
     }

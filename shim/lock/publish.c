@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <sys/syscall.h>
+#include <sys/file.h>
 
 void publish_open(struct lock *lock)
 {

@@ -32,7 +32,10 @@ void publish_entered(struct lock *lock, struct registry_head *head, bool changes
  */
 bool publish_leaving(struct lock *lock);
 
-/* After exec: was the lock that came with us broken meanwhile, is it another's by now? */
+/*
+ * After exec: was the lock that came with us broken meanwhile? Then what the look at it has locked
+ * anew is unlocked again; but not while the break is going on, which still needs it.
+ */
 bool publish_was_broken(struct lock *lock);
 
 /* After exec: the lock came with us. */

@@ -1,0 +1,218 @@
+/*
+ * Fences in other processes (takeover.h). Where a fence stands comes from the registry, which may
+ * be forged, to make a privileged lockctl write where it should not: so an address is believed only
+ * inside the writable data of a mapped liblockshim.so, as that object's own program headers tell.
+ */
+#include "shim/lock/command_anchor.h"
+#include "shim/lock/command_member.h"
+#include "shim/lock/process.h"
+#include "shim/lock/takeover.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <link.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+static int read_memory(const struct takeover_process *process, uint64_t address, void *buffer,
+                       size_t size)
+{
+    struct iovec local = {buffer, size};
+    struct iovec remote = {(void *)(uintptr_t)address, size}; // NOLINT(performance-no-int-to-ptr)
+    ssize_t got = process_vm_readv(process->thread, &local, 1, &remote, 1, 0);
+    return got < 0 ? -errno : got == (ssize_t)size ? 0 : -EFAULT;
+}
+
+static int write_memory(const struct takeover_process *process, uint64_t address,
+                        const void *buffer, size_t size)
+{
+    struct iovec local = {(void *)buffer, size};
+    struct iovec remote = {(void *)(uintptr_t)address, size}; // NOLINT(performance-no-int-to-ptr)
+    ssize_t got = process_vm_writev(process->thread, &local, 1, &remote, 1, 0);
+    return got < 0 ? -errno : got == (ssize_t)size ? 0 : -EFAULT;
+}
+
+/* Does [address, address + size) lie in a writable segment of the object that begins at `base`? */
+static bool lies_in_data(const struct takeover_process *process, uint64_t base, uint64_t address,
+                         size_t size)
+{
+    enum { HEADERS = 32 };
+    ElfW(Ehdr) header;
+    ElfW(Phdr) segments[HEADERS];
+    if (read_memory(process, base, &header, sizeof header) != 0 ||
+        memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_type != ET_DYN ||
+        header.e_phentsize != sizeof segments[0] || header.e_phnum > HEADERS ||
+        read_memory(process, base + header.e_phoff, segments, header.e_phnum * sizeof segments[0]))
+        return false;
+    for (int i = 0; i < header.e_phnum; i++) {
+        uint64_t begin = base + segments[i].p_vaddr, end = begin + segments[i].p_memsz;
+        if (segments[i].p_type == PT_LOAD && (segments[i].p_flags & PF_W) != 0 &&
+            address >= begin && end >= size && address <= end - size)
+            return true;
+    }
+    return false;
+}
+
+static bool names_shim(const char *line)
+{
+    static const char name[] = "/liblockshim.so";
+    const char *found = strstr(line, name);
+    const char *end = found != NULL ? found + sizeof name - 1 : NULL;
+    return found != NULL && (*end == '\n' || strcmp(end, " (deleted)\n") == 0);
+}
+
+static bool lies_in_shim(const struct takeover_process *process, uint64_t address, size_t size)
+{
+    char path[64], *line = NULL;
+    size_t room = 0;
+    bool found = false;
+    FILE *maps = fopen(process_path(path, process->thread, "maps", -1), "re");
+    if (maps == NULL)
+        return false;
+    while (!found && getline(&line, &room, maps) > 0) {
+        unsigned long begin, offset;
+        if (names_shim(line) && sscanf(line, "%lx-%*x %*s %lx", &begin, &offset) == 2 &&
+            offset == 0)
+            found = lies_in_data(process, begin, address, size);
+    }
+    free(line);
+    (void)fclose(maps);
+    return found;
+}
+
+int takeover_fence_read(const struct takeover_fence *fence, struct fence *copy)
+{
+    return read_memory(fence->process, fence->address, copy, sizeof *copy);
+}
+
+int takeover_fence_find(struct takeover_fence *fence, const struct takeover_process *process,
+                        const struct takeover_lock *lock, uint64_t address)
+{
+    struct fence copy;
+    *fence = (struct takeover_fence){process, address};
+    if (address == 0 || address % _Alignof(struct fence) != 0 ||
+        !lies_in_shim(process, address, sizeof copy))
+        return -EINVAL;
+    int result = takeover_fence_read(fence, &copy);
+    if (result != 0)
+        return result;
+    bool fits =
+        copy.magic == FENCE_MAGIC && copy.device == lock->device && copy.inode == lock->inode;
+    return fits ? 0 : -EINVAL;
+}
+
+static int write_raised(const struct takeover_fence *fence, uint32_t value)
+{
+    return write_memory(fence->process, fence->address + offsetof(struct fence, raised), &value,
+                        sizeof value);
+}
+
+int takeover_fence_raise(const struct takeover_fence *fence, uint64_t acquisition)
+{
+    return write_raised(fence, fence_value(acquisition));
+}
+
+void takeover_fence_lower(const struct takeover_fence *fence)
+{
+    (void)write_raised(fence, 0);
+}
+
+int takeover_fence_wait(const struct takeover_fence *fence, int64_t nanoseconds)
+{
+    uint64_t end = registry_now() + (uint64_t)nanoseconds;
+    for (long pause = 20000;; pause = pause < 5000000 ? pause * 2 : pause) {
+        struct fence copy;
+        int result = takeover_fence_read(fence, &copy);
+        if (result != 0)
+            return result;
+        if (copy.magic != FENCE_MAGIC) /* another program by now: it has executed one */
+            return -ESRCH;
+        if (atomic_load(&copy.calls) == 0)
+            return 0;
+        if (registry_now() >= end)
+            return -ETIMEDOUT;
+        nanosleep(&(struct timespec){0, pause}, NULL);
+    }
+}
+
+/* --- commands --- */
+
+struct anchor_search {
+    const struct takeover_process *process;
+    const struct takeover_lock *lock;
+    struct command_entry *found;
+};
+
+/* A copy of the process's anchor, mapped; sealed, so that it can't shrink under the map. */
+static struct command_anchor *map_anchor(const struct takeover_process *process, int number)
+{
+    struct stat status;
+    void *map = MAP_FAILED;
+    int copy = (int)syscall(SYS_pidfd_getfd, process->pidfd, number, 0);
+    if (copy < 0)
+        return NULL;
+    int seals = fcntl(copy, F_GET_SEALS);
+    if (seals >= 0 && (seals & F_SEAL_SHRINK) != 0 && fstat(copy, &status) == 0 &&
+        status.st_size >= (off_t)sizeof(struct command_anchor))
+        map = mmap(NULL, (size_t)status.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, copy, 0);
+    (void)close(copy);
+    if (map == MAP_FAILED)
+        return NULL;
+    struct command_anchor *anchor = map;
+    size_t entries = ((size_t)status.st_size - sizeof *anchor) / sizeof anchor->entries[0];
+    if (memcmp(anchor->magic, COMMAND_MAGIC, sizeof anchor->magic) == 0 &&
+        anchor->version == COMMAND_VERSION && anchor->size == (uint64_t)status.st_size &&
+        anchor->count <= entries)
+        return anchor;
+    (void)munmap(map, (size_t)status.st_size);
+    return NULL;
+}
+
+static bool look_at_anchor(long number, void *context)
+{
+    struct anchor_search *search = context;
+    char path[64], target[64];
+    ssize_t length = readlink(process_path(path, search->process->thread, "fd", number), target,
+                              sizeof target - 1);
+    static const char name[] = "/memfd:lockshim-command";
+    if (length < (ssize_t)sizeof name - 1 || memcmp(target, name, sizeof name - 1) != 0)
+        return true;
+    struct command_anchor *anchor = map_anchor(search->process, (int)number);
+    if (anchor == NULL)
+        return true;
+    /* Its bytes may change while we look: the count is read once. */
+    size_t size = (size_t)anchor->size;
+    uint32_t count = anchor->count;
+    if (count > (size - sizeof *anchor) / sizeof anchor->entries[0])
+        return true;
+    for (uint32_t i = 0; i < count && search->found == NULL; i++) {
+        struct command_entry *entry = &anchor->entries[i];
+        if (entry->device == search->lock->device && entry->inode == search->lock->inode)
+            search->found = entry;
+    }
+    if (search->found == NULL)
+        (void)munmap(anchor, size);
+    return search->found == NULL;
+}
+
+struct command_entry *takeover_command_find(const struct takeover_process *process,
+                                            const struct takeover_lock *lock)
+{
+    char path[64];
+    struct anchor_search search = {process, lock, NULL};
+    process_each_number(process_path(path, process->thread, "fd", -1), look_at_anchor, &search);
+    return search.found;
+}
+
+void takeover_command_mark(struct command_entry *entry, uint32_t state)
+{
+    atomic_store(&entry->broken, state);
+}
