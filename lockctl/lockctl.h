@@ -37,6 +37,8 @@ int deadlocks_command(const struct command_description *description, int count, 
 int check_command(const struct command_description *description, int count, char **words);
 int stats_command(const struct command_description *description, int count, char **words);
 int metrics_command(const struct command_description *description, int count, char **words);
+int break_command(const struct command_description *description, int count, char **words);
+extern const char BREAK_DETAILS[];
 extern const char RUN_DETAILS[];
 extern const char ENV_DETAILS[];
 extern const char STATS_DETAILS[];

@@ -27,6 +27,8 @@ static const struct command_description COMMANDS[] = {
      STATS_DETAILS, stats_command},
     {"metrics", "[OPTIONS] [TABLE|LOCK...]", "the same for Prometheus", METRICS_DETAILS,
      metrics_command},
+    {"break", "[OPTIONS] TABLE|LOCK", "free a lock, and keep its old holder out of the table",
+     BREAK_DETAILS, break_command},
 };
 static const size_t COMMAND_COUNT = sizeof COMMANDS / sizeof *COMMANDS;
 

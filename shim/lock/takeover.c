@@ -161,14 +161,13 @@ bool takeover_is_recorded_as(const struct takeover_process *process,
 
 /* --- the description --- */
 
-/* Does the text of an fdinfo show a lock of this kind on this inode that is held? */
-static bool shows_lock(const char *text, uint64_t inode, bool joined)
+/* Does the text of an fdinfo show a lock of this kind? It tells of that description's alone. */
+static bool shows_lock(const char *text, bool joined)
 {
+    const char *wanted = joined ? "OFDLCK" : "FLOCK";
     for (const char *at = text; (at = strstr(at, "lock:\t")) != NULL; at++) {
-        char kind[16], mode[16];
-        unsigned long long found = 0;
-        if (sscanf(at, "lock:\t%*d: %15s %*s %15s %*s %*x:%*x:%llu", kind, mode, &found) == 3 &&
-            strcmp(kind, joined ? "OFDLCK" : "FLOCK") == 0 && found == inode)
+        char kind[16];
+        if (sscanf(at, "lock:\t%*d: %15s", kind) == 1 && strcmp(kind, wanted) == 0)
             return true;
     }
     return false;
@@ -196,7 +195,7 @@ static bool look_at_lock_descriptor(long number, void *context)
     if (status.st_ino != search->inode ||
         process_read_file(process_path(path, search->process->thread, "fdinfo", number), text,
                           sizeof text) <= 0 ||
-        !shows_lock(text, search->inode, search->joined))
+        !shows_lock(text, search->joined))
         return true;
     search->found = (int)number;
     return false;
@@ -254,7 +253,7 @@ bool takeover_has_lock(const struct takeover_lock *lock)
     char path[64], text[4096];
     return process_read_file(process_path(path, getpid(), "fdinfo", lock->descriptor), text,
                              sizeof text) > 0 &&
-           shows_lock(text, lock->inode, lock->joined);
+           shows_lock(text, lock->joined);
 }
 
 static bool look_for_copy(long number, void *context)
@@ -271,7 +270,7 @@ static bool look_for_copy(long number, void *context)
     if (compared < 0 && errno != EPERM &&
         process_read_file(process_path(path, search->process->thread, "fdinfo", number), text,
                           sizeof text) > 0 &&
-        shows_lock(text, search->inode, search->joined))
+        shows_lock(text, search->joined))
         compared = 0;
     if (compared == 0)
         search->found = (int)number;

@@ -1,0 +1,86 @@
+/*
+ * What the files of `lockctl break` share: whom it is about to break, what was found out about
+ * them, and what is promised. The steps are those of shim/lock/takeover.h.
+ */
+#ifndef LOCKCTL_BREAK_H
+#define LOCKCTL_BREAK_H
+
+#include "lockctl/inspect/inspect.h"
+#include "lockctl/lockctl.h"
+#include "shim/lock/takeover.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define STATUS_REFUSED 4
+
+struct break_request {
+    bool force;
+    bool dry_run;
+    int kill_signal; /* 0: do not */
+    const char *config;
+    uint64_t stuck_after;
+};
+
+/* One holder that is to be broken. */
+struct victim {
+    const struct inspected_holder *holder;
+    struct takeover_process process;
+    struct takeover_lock lock; /* our copy of its description */
+    bool shared;               /* we have one */
+    bool recorded;             /* the registry tells of it: */
+    struct registry_holder record;
+    bool fenced; /* it can be: */
+    struct takeover_fence fence;
+    struct command_entry *entry; /* of the command that it is a member of, or NULL */
+    bool ended;
+};
+
+/* Others who may still write to the table, or let go of the lock. */
+struct kin {
+    pid_t pid;
+    uint64_t start_time;
+    pid_t parent, group, session;
+    bool related;    /* descends from a victim */
+    bool has_copy;   /* of the description */
+    bool guarded;    /* has the shim: asks before it writes */
+    bool unreadable; /* can't be looked into */
+};
+
+struct break_plan {
+    const struct break_request *request;
+    const struct inspection *inspection;
+    const struct inspected_lock *lock;
+    const char *table; /* that is protected, or NULL */
+    struct victim *victims;
+    size_t count;
+    size_t spared; /* shared holders that are well, and keep the lock */
+    struct kin *kin;
+    size_t kin_count;
+    struct takeover_frozen frozen;
+    struct takeover_files files;
+    struct registry registry;
+    uint64_t acquisition; /* the one that is broken; 0: not known */
+    uint64_t named_before;
+    int successor; /* a descriptor that has the lock file now at the path, or -1 */
+    int renewed;
+    uint64_t freed_at;
+};
+
+/*
+ * Chooses whom to break and finds out whether that can be done. STATUS_DONE to go on (no victims:
+ * nothing is to be done), or an exit status after a complaint. Changes nothing.
+ */
+int break_prepare(struct break_plan *plan);
+
+/* Does it. STATUS_DONE, or an exit status after a complaint. */
+int break_act(struct break_plan *plan);
+void break_plan_free(struct break_plan *plan);
+
+/* Looks for kin among all processes. */
+void break_find_kin(struct break_plan *plan);
+
+/* Can `force` go on here? If not, complains, with what would be lost, and returns false. */
+bool break_may_go_on(const struct break_plan *plan, const char *what);
+
+#endif

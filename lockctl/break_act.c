@@ -1,0 +1,362 @@
+/*
+ * The break itself, in the order of shim/lock/takeover.h. Until the lock is let go of, everything
+ * can be given up: fences are lowered again, whoever stood still goes on, and the holder has the
+ * lock as before. It must never let go of an acquisition that it did not name, nor before what the
+ * old holder may still flush is out of the table.
+ */
+#include "lockctl/break.h"
+
+#include "shim/lock/command_anchor.h"
+#include "shim/lock/process.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#define CALLS_PATIENCE INT64_C(1000000000) /* ns, for calls that are under way */
+#define END_PATIENCE INT64_C(5000000000)   /* for a process that was sent a signal */
+
+static const char *label(const struct break_plan *plan)
+{
+    return shown(plan->lock->label);
+}
+
+/* --- step 0: said before it is done --- */
+
+static void announce(struct break_plan *plan)
+{
+    openlog("lockctl", LOG_PID, LOG_DAEMON);
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct inspected_process *process = plan->victims[i].holder->process;
+        syslog(LOG_NOTICE,
+               "breaking lock %s (%s), held by process %d of user %s (%s), for user %u%s",
+               label(plan), verdict_name(plan->lock->verdict), process->pid,
+               process->user != NULL ? shown(process->user) : "unknown",
+               process->command != NULL ? shown(process->command) : "unknown", (unsigned)getuid(),
+               plan->request->force ? ", forced" : "");
+    }
+    takeover_announce(&plan->registry, plan->victims[0].process.pid, plan->acquisition);
+}
+
+/* --- ending holders --- */
+
+static int end_process(struct break_plan *plan, struct victim *victim, int signal, int64_t patience)
+{
+    int result = takeover_signal(&victim->process, signal);
+    if (result == 0 && signal != SIGKILL) /* one that is stopped does not see it otherwise */
+        (void)takeover_signal(&victim->process, SIGCONT);
+    if (result == -EPERM) {
+        complain("%s: no permission to send process %d a signal: it belongs to another user",
+                 label(plan), victim->process.pid);
+        return STATUS_PERMISSION;
+    }
+    if (result == 0)
+        result = takeover_await_end(&victim->process, patience);
+    if (result == 0 || result == -ESRCH) {
+        victim->ended = true;
+        return STATUS_DONE;
+    }
+    complain("%s: process %d has not ended %g s after signal %d%s", label(plan),
+             victim->process.pid, (double)patience / 1e9, signal,
+             signal == SIGKILL ? ": it is in the kernel, in uninterruptible sleep" : "");
+    return STATUS_REFUSED;
+}
+
+static int kill_victims(struct break_plan *plan)
+{
+    for (size_t i = 0; plan->request->kill_signal != 0 && i < plan->count; i++) {
+        /* The lockctl of a command ends with its command. */
+        if (plan->victims[i].process.pid == plan->victims[i].holder->supervisor)
+            continue;
+        int status = end_process(plan, &plan->victims[i], plan->request->kill_signal, END_PATIENCE);
+        if (status != STATUS_DONE)
+            return status;
+    }
+    return STATUS_DONE;
+}
+
+/* --- fences --- */
+
+static void mark_commands(struct break_plan *plan, uint32_t state)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        if (plan->victims[i].entry != NULL)
+            takeover_command_mark(plan->victims[i].entry, state);
+}
+
+static void give_up(struct break_plan *plan)
+{
+    mark_commands(plan, 0);
+    for (size_t i = 0; i < plan->count; i++)
+        if (plan->victims[i].fenced && !plan->victims[i].ended)
+            takeover_fence_lower(&plan->victims[i].fence);
+    (void)takeover_name(&plan->registry, plan->named_before);
+    takeover_thaw(&plan->frozen);
+}
+
+static int raise_fences(struct break_plan *plan)
+{
+    mark_commands(plan, COMMAND_BREAKING);
+    if (plan->acquisition != 0)
+        plan->named_before = takeover_name(&plan->registry, plan->acquisition);
+    for (size_t i = 0; i < plan->count; i++) {
+        struct victim *victim = &plan->victims[i];
+        if (!victim->fenced || victim->ended)
+            continue;
+        int result = takeover_fence_raise(&victim->fence, victim->record.acquisition);
+        victim->ended = result == -ESRCH;
+        if (result == 0 || result == -ESRCH)
+            continue;
+        complain("%s: the fence of process %d: %s", label(plan), victim->process.pid,
+                 strerror(-result));
+        return result == -EPERM ? STATUS_PERMISSION : STATUS_FAILED;
+    }
+    return STATUS_DONE;
+}
+
+static bool is_stopped(const struct inspected_process *process)
+{
+    return process->state == 'T' || process->state == 't';
+}
+
+/* A call by name that began before the fence was raised would still reach the table: ends it. */
+static int await_calls(struct break_plan *plan, struct victim *victim)
+{
+    int64_t patience = is_stopped(victim->holder->process) ? 0 : CALLS_PATIENCE;
+    int result = takeover_fence_wait(&victim->fence, patience);
+    if (result == 0)
+        return STATUS_DONE;
+    if (result != -ETIMEDOUT) {
+        /* It has ended, or executed another program, which the fence has no need to stop. */
+        victim->fenced = false;
+        victim->ended = takeover_await_end(&victim->process, 0) == 0;
+        return STATUS_DONE;
+    }
+    printf("killing process %d: a call of it on the table is under way and does not end\n",
+           victim->process.pid);
+    int status = end_process(plan, victim, SIGKILL, END_PATIENCE);
+    if (status == STATUS_DONE)
+        return STATUS_DONE;
+    return break_may_go_on(plan, "a call of the old holder is under way, and may still change the "
+                                 "table when it ends")
+               ? STATUS_DONE
+               : STATUS_REFUSED;
+}
+
+static int await_all_calls(struct break_plan *plan)
+{
+    int status = STATUS_DONE;
+    for (size_t i = 0; i < plan->count && status == STATUS_DONE; i++)
+        if (plan->victims[i].fenced && !plan->victims[i].ended)
+            status = await_calls(plan, &plan->victims[i]);
+    return status;
+}
+
+/* --- standing still --- */
+
+static bool is_fenced(const struct break_plan *plan, const struct kin *kin)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct victim *victim = &plan->victims[i];
+        if (victim->process.pid == kin->pid && victim->fenced)
+            return true;
+        /* A member of the command asks the anchor before it takes or lets go. */
+        if (victim->entry != NULL && kin->guarded)
+            return true;
+    }
+    return false;
+}
+
+static bool is_traced(pid_t process)
+{
+    struct process_status status;
+    return process_status_read(process, &status) && status.state == 't';
+}
+
+static int freeze(struct break_plan *plan, const struct kin *kin)
+{
+    struct takeover_process process;
+    if (takeover_open(&process, kin->pid, kin->start_time) != 0)
+        return STATUS_DONE;
+    int result = takeover_freeze(&plan->frozen, &process);
+    takeover_close(&process);
+    if (result == 0 || result == -ESRCH || (result == -EPERM && is_traced(kin->pid)))
+        return STATUS_DONE;
+    char text[160];
+    (void)snprintf(text, sizeof text,
+                   "process %d has a copy of the lock and can't be made to stand still (%s): it "
+                   "could let go of it in the midst of this",
+                   kin->pid, strerror(-result));
+    return break_may_go_on(plan, text) ? STATUS_DONE : STATUS_REFUSED;
+}
+
+/* Whoever has the description and no fence; again while those found go on to have children. */
+static int freeze_all(struct break_plan *plan)
+{
+    for (int round = 0; round < 8; round++) {
+        int before = plan->frozen.count;
+        for (size_t i = 0; i < plan->kin_count; i++) {
+            const struct kin *kin = &plan->kin[i];
+            int status = kin->has_copy && !is_fenced(plan, kin) ? freeze(plan, kin) : STATUS_DONE;
+            if (status != STATUS_DONE)
+                return status;
+        }
+        if (plan->frozen.count == before)
+            break;
+        break_find_kin(plan);
+    }
+    return STATUS_DONE;
+}
+
+/* --- is it still what was named? --- */
+
+/* 1: it is. 0: it has let go by itself. -1: it has taken the lock anew since. */
+static int is_still_held(const struct victim *victim)
+{
+    struct fence now;
+    if (victim->shared && !takeover_has_lock(&victim->lock))
+        return 0;
+    if (!victim->fenced || victim->ended || takeover_fence_read(&victim->fence, &now) != 0)
+        return 1;
+    return atomic_load(&now.acquisition) == victim->record.acquisition ? 1 : -1;
+}
+
+static int check_acquisitions(struct break_plan *plan)
+{
+    size_t free = 0;
+    for (size_t i = 0; i < plan->count; i++) {
+        int held = is_still_held(&plan->victims[i]);
+        if (held < 0) {
+            complain("%s: process %d has let go and taken it anew meanwhile: the newer one is not "
+                     "broken",
+                     label(plan), plan->victims[i].process.pid);
+            return STATUS_REFUSED;
+        }
+        free += held == 0;
+    }
+    if (free == plan->count) {
+        printf("%s: the holder has let go by itself meanwhile\n", label(plan));
+        return -1;
+    }
+    return STATUS_DONE;
+}
+
+/* --- files --- */
+
+static int collect(struct break_plan *plan, pid_t pid, uint64_t start_time, bool only_mapped)
+{
+    struct takeover_process process;
+    if (takeover_open(&process, pid, start_time) != 0)
+        return 0;
+    int result = takeover_files_collect(&plan->files, &process, plan->table, only_mapped);
+    takeover_close(&process);
+    return result;
+}
+
+static int refuse_files(struct break_plan *plan, int error, const char *what)
+{
+    char text[1024];
+    (void)snprintf(text, sizeof text,
+                   "%s: %s, so what the old holder may still write to it can't be kept out", what,
+                   strerror(-error));
+    if (break_may_go_on(plan, text))
+        return STATUS_DONE;
+    return error == -EPERM || error == -EACCES ? STATUS_PERMISSION : STATUS_REFUSED;
+}
+
+static int collect_all(struct break_plan *plan)
+{
+    break_find_kin(plan);
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct takeover_process *process = &plan->victims[i].process;
+        int result =
+            plan->victims[i].ended ? 0 : collect(plan, process->pid, process->start_time, false);
+        if (result != 0)
+            return refuse_files(plan, result, "the files that a holder has open");
+    }
+    for (size_t i = 0; i < plan->kin_count; i++) {
+        const struct kin *kin = &plan->kin[i];
+        if (!kin->related && !kin->has_copy)
+            continue;
+        char text[64];
+        (void)snprintf(text, sizeof text, "the files that process %d has open", kin->pid);
+        /* A guarded one asks before it writes, but for what it has mapped. */
+        int result =
+            kin->unreadable ? -EPERM : collect(plan, kin->pid, kin->start_time, kin->guarded);
+        int status = result != 0 ? refuse_files(plan, result, text) : STATUS_DONE;
+        if (status != STATUS_DONE)
+            return status;
+    }
+    return STATUS_DONE;
+}
+
+static int renew_files(struct break_plan *plan)
+{
+    if (plan->table == NULL)
+        return STATUS_DONE;
+    int status = collect_all(plan);
+    if (status != STATUS_DONE)
+        return status;
+    int renewed = takeover_files_renew(&plan->files, plan->table);
+    plan->renewed = renewed > 0 ? renewed : 0;
+    if (renewed >= 0)
+        return STATUS_DONE;
+    char text[600];
+    (void)snprintf(text, sizeof text, "file '%s' of the table", shown(plan->files.failed));
+    return refuse_files(plan, renewed, text);
+}
+
+/* --- letting go --- */
+
+static void let_go(struct break_plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct victim *victim = &plan->victims[i];
+        bool joined = victim->holder->mode == REGISTRY_JOINED;
+        bool exclusive = !joined && victim->holder->mode == REGISTRY_EXCLUSIVE;
+        uint64_t own = victim->recorded ? victim->record.acquisition : plan->acquisition;
+        takeover_settle(&plan->registry, &victim->process, exclusive ? plan->acquisition : own,
+                        exclusive);
+    }
+    for (size_t i = 0; i < plan->count; i++)
+        if (plan->victims[i].shared)
+            takeover_unlock(&plan->victims[i].lock);
+    plan->freed_at = registry_now();
+    mark_commands(plan, COMMAND_BROKEN);
+    for (size_t i = 0; i < plan->count; i++)
+        if (plan->victims[i].shared && plan->victims[i].entry != NULL)
+            takeover_unlock(&plan->victims[i].lock);
+    if (registry_usable(&plan->registry))
+        registry_wake(&plan->registry);
+    if (plan->successor >= 0) {
+        (void)close(plan->successor);
+        plan->successor = -1;
+    }
+}
+
+int break_act(struct break_plan *plan)
+{
+    announce(plan);
+    int status = kill_victims(plan);
+    if (status != STATUS_DONE)
+        return status;
+    status = raise_fences(plan);
+    if (status == STATUS_DONE)
+        status = freeze_all(plan);
+    if (status == STATUS_DONE)
+        status = await_all_calls(plan);
+    if (status == STATUS_DONE)
+        status = check_acquisitions(plan);
+    if (status == STATUS_DONE)
+        status = renew_files(plan);
+    if (status != STATUS_DONE) {
+        give_up(plan);
+        return status;
+    }
+    let_go(plan);
+    takeover_thaw(&plan->frozen);
+    return STATUS_DONE;
+}

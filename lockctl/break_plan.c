@@ -1,0 +1,291 @@
+/*
+ * Whom to break, and whether it can be done: identity, rights, fences, the table. It changes
+ * nothing, neither in another process nor in the registry.
+ */
+#include "lockctl/break.h"
+
+#include "shim/lock/lock.h"
+#include "shim/lock/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* --- refusals --- */
+
+bool break_may_go_on(const struct break_plan *plan, const char *what)
+{
+    complain("%s: %s%s", shown(plan->lock->label), what,
+             plan->request->force ? ": not promised (--force)" : "; --force goes on regardless");
+    return plan->request->force;
+}
+
+static const char *missing_right(const struct inspected_process *process)
+{
+    static char text[512];
+    char scope[16];
+    int yama = 0;
+    if (process_read_file("/proc/sys/kernel/yama/ptrace_scope", scope, sizeof scope) > 0)
+        yama = atoi(scope);
+    if (process->uid_known && process->uid != geteuid())
+        (void)snprintf(text, sizeof text,
+                       "it belongs to user %s: only root (CAP_SYS_PTRACE) may look into another "
+                       "user's process and take its lock over",
+                       process->user != NULL ? shown(process->user) : "unknown");
+    else if (yama > 0)
+        (void)snprintf(text, sizeof text, "kernel.yama.ptrace_scope is %d: %s", yama,
+                       yama == 3 ? "nobody may look into another process"
+                                 : "only root (CAP_SYS_PTRACE) may look into another process");
+    else
+        (void)snprintf(text, sizeof text,
+                       "it can't be traced (set-user-ID, or not dumpable): only root "
+                       "(CAP_SYS_PTRACE) may look into it and take its lock over");
+    return text;
+}
+
+static int refuse_permission(const struct break_plan *plan, const struct inspected_process *process)
+{
+    complain("%s: no permission to break process %d: %s", shown(plan->lock->label), process->pid,
+             missing_right(process));
+    return STATUS_PERMISSION;
+}
+
+/* --- the table --- */
+
+static bool is_below_same_hands(const char *table, const char *registry_path)
+{
+    struct stat theirs, registry;
+    return stat(table, &theirs) == 0 && lstat(registry_path, &registry) == 0 &&
+           S_ISREG(registry.st_mode) && theirs.st_uid == registry.st_uid &&
+           (registry.st_mode & 022 & ~theirs.st_mode) == 0 &&
+           ((registry.st_mode & 020) == 0 || theirs.st_gid == registry.st_gid);
+}
+
+/*
+ * The table that the lock is for. What the registry says is believed only if nobody can have
+ * written it who may not write the table.
+ */
+static const char *find_table(const struct inspected_lock *lock, const char *named)
+{
+    static char table[4096];
+    char registry[4200];
+    struct stat status;
+    if (named != NULL)
+        return named;
+    size_t length = lock->path != NULL ? strlen(lock->path) : 0;
+    static const char ending[] = ".lock";
+    size_t tail = sizeof ending - 1;
+    if (length > tail && length < sizeof table && strcmp(lock->path + length - tail, ending) == 0) {
+        memcpy(table, lock->path, length - tail);
+        table[length - tail] = '\0';
+        if (lstat(table, &status) == 0 && !S_ISLNK(status.st_mode))
+            return table;
+    }
+    if (lock->table == NULL || lock->table[0] != '/' || lock->path == NULL ||
+        (size_t)snprintf(registry, sizeof registry, "%s.registry", lock->path) >= sizeof registry)
+        return NULL;
+    return is_below_same_hands(lock->table, registry) ? lock->table : NULL;
+}
+
+/* --- victims --- */
+
+static bool is_bad(const struct break_plan *plan, const struct inspected_holder *holder)
+{
+    const struct inspected_process *process = holder->process;
+    return holder->taker_gone || process->state == 'T' || process->state == 't' ||
+           process->sleeps_uninterruptibly ||
+           (holder->held > (int64_t)plan->request->stuck_after &&
+            holder->untouched > (int64_t)plan->request->stuck_after);
+}
+
+/* Of several shared holders only those that are not well, but all when forced. */
+static bool is_chosen(const struct break_plan *plan, const struct inspected_holder *holder)
+{
+    enum verdict verdict = plan->lock->verdict;
+    if (plan->request->force || plan->lock->mode != REGISTRY_SHARED ||
+        plan->lock->holder_count < 2 || verdict == VERDICT_SPLIT || verdict == VERDICT_DEADLOCK)
+        return true;
+    return is_bad(plan, holder);
+}
+
+static uint64_t wanted_inode(const struct inspected_lock *lock)
+{
+    struct stat status;
+    if (lock->path_state == PATH_CURRENT && stat(lock->path, &status) == 0)
+        return status.st_ino;
+    return lock->inode;
+}
+
+static int share(struct break_plan *plan, struct victim *victim)
+{
+    const struct inspected_process *process = victim->holder->process;
+    int result = takeover_share(&victim->process, wanted_inode(plan->lock),
+                                victim->holder->mode == REGISTRY_JOINED, &victim->lock);
+    victim->shared = result == 0;
+    if (result == -EPERM)
+        return refuse_permission(plan, process);
+    if (result == -ENOSYS) {
+        complain("%s: this kernel has no pidfd_getfd (Linux 5.6): the lock can't be taken over",
+                 shown(plan->lock->label));
+        return STATUS_FAILED;
+    }
+    if (result == -ESRCH || result == -ENOENT)
+        return STATUS_DONE; /* whether that is the end of it is asked below */
+    if (result != 0) {
+        complain("%s: process %d: %s", shown(plan->lock->label), process->pid, strerror(-result));
+        return STATUS_FAILED;
+    }
+    return STATUS_DONE;
+}
+
+static void find_fence(struct break_plan *plan, struct victim *victim)
+{
+    victim->recorded = takeover_record(&plan->registry, &victim->process, &victim->record);
+    if (!victim->shared)
+        return;
+    victim->entry = takeover_command_find(&victim->process, &victim->lock);
+    victim->fenced =
+        victim->recorded && takeover_fence_find(&victim->fence, &victim->process, &victim->lock,
+                                                victim->record.fence) == 0;
+    /* Its own flock on the lock file, borrowed by the shim, can be dropped past the fence. */
+    if (victim->fenced && victim->entry == NULL && victim->lock.number != victim->record.descriptor)
+        victim->fenced = false;
+}
+
+static int add_victim(struct break_plan *plan, const struct inspected_holder *holder)
+{
+    const struct inspected_process *process = holder->process;
+    if (process->pid == 0) {
+        complain("%s: the holder is not visible from here (another PID namespace): run lockctl "
+                 "where it is",
+                 shown(plan->lock->label));
+        return STATUS_REFUSED;
+    }
+    struct victim victim = {.holder = holder};
+    int result = takeover_open(&victim.process, process->pid, process->start_time);
+    if (result == -ESRCH)
+        return STATUS_DONE;
+    if (result != 0) {
+        complain("%s: process %d: %s", shown(plan->lock->label), process->pid, strerror(-result));
+        return STATUS_FAILED;
+    }
+    int status =
+        process->descriptors_hidden ? refuse_permission(plan, process) : share(plan, &victim);
+    if (status != STATUS_DONE) {
+        takeover_close(&victim.process);
+        return status;
+    }
+    find_fence(plan, &victim);
+    plan->victims = grow(plan->victims, plan->count, sizeof *plan->victims);
+    plan->victims[plan->count++] = victim;
+    return STATUS_DONE;
+}
+
+/* The fences point to the victims' processes, which have moved while the array grew. */
+static void settle_fences(struct break_plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        struct victim *victim = &plan->victims[i];
+        victim->fence.process = &victim->process;
+        if (victim->recorded && (plan->acquisition == 0 || victim->record.level == 0) &&
+            victim->record.acquisition > plan->acquisition)
+            plan->acquisition = victim->record.acquisition;
+    }
+}
+
+static bool anything_shared(const struct break_plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        if (plan->victims[i].shared)
+            return true;
+    return false;
+}
+
+/* --- the lock file that is at the path by now --- */
+
+/*
+ * The old lock file was deleted or replaced: files of the table are put on fresh inodes only while
+ * we have the new one as well, whose holder would lose what it writes meanwhile.
+ */
+static int take_successor(struct break_plan *plan)
+{
+    plan->successor = lock_open_file(plan->lock->path, plan->table);
+    if (plan->successor < 0)
+        return plan->successor;
+    for (int attempt = 0; attempt < 500; attempt++) {
+        if (flock(plan->successor, LOCK_EX | LOCK_NB) == 0)
+            return 0;
+        nanosleep(&(struct timespec){0, 2000000}, NULL);
+    }
+    (void)close(plan->successor);
+    plan->successor = -1;
+    return -EWOULDBLOCK;
+}
+
+static int look_at_successor(struct break_plan *plan)
+{
+    plan->successor = -1;
+    if (plan->lock->path_state != PATH_DELETED || plan->table == NULL || plan->request->dry_run)
+        return STATUS_DONE;
+    int result = take_successor(plan);
+    if (result == 0)
+        return STATUS_DONE;
+    plan->table = NULL;
+    return break_may_go_on(plan, "the new lock file at this path is held, and while somebody else "
+                                 "works on the table what the old holder has open can't be put on "
+                                 "fresh inodes")
+               ? STATUS_DONE
+               : STATUS_REFUSED;
+}
+
+/* --- all together --- */
+
+int break_prepare(struct break_plan *plan)
+{
+    const struct inspected_lock *lock = plan->lock;
+    plan->table = find_table(lock, plan->table);
+    plan->registry = (struct registry){.descriptor = -1};
+    plan->successor = -1;
+    if (lock->path != NULL)
+        registry_open_existing(&plan->registry, lock->path);
+    for (size_t i = 0; i < lock->holder_count; i++) {
+        if (!is_chosen(plan, &lock->holders[i])) {
+            plan->spared++;
+            continue;
+        }
+        int status = add_victim(plan, &lock->holders[i]);
+        if (status != STATUS_DONE)
+            return status;
+    }
+    settle_fences(plan);
+    if (plan->count > 0 && !anything_shared(plan)) {
+        complain("%s: no descriptor of process %d has the lock (any more): a mapping or a message "
+                 "may keep it; --kill ends the process",
+                 shown(lock->label), plan->victims[0].process.pid);
+        if (plan->request->kill_signal == 0)
+            return STATUS_REFUSED;
+    }
+    break_find_kin(plan);
+    return plan->count > 0 ? look_at_successor(plan) : STATUS_DONE;
+}
+
+void break_plan_free(struct break_plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        if (plan->victims[i].shared)
+            (void)close(plan->victims[i].lock.descriptor);
+        takeover_close(&plan->victims[i].process);
+    }
+    free(plan->victims);
+    free(plan->kin);
+    if (plan->successor >= 0)
+        (void)close(plan->successor);
+    takeover_files_free(&plan->files);
+    registry_close(&plan->registry);
+}
