@@ -246,26 +246,28 @@ static bool look_at_kernel_lock(const struct kernel_lock *lock, void *context)
     return false;
 }
 
-static pid_t registered_successor(const struct break_plan *plan, uint64_t *since)
+static pid_t registered_successor(struct break_plan *plan, uint64_t *since)
 {
-    struct registry_holder holders[1 + REGISTRY_HOLDERS];
-    if (!registry_read(&plan->registry, offsetof(struct registry_layout, exclusive), &holders[0],
-                       sizeof holders[0]) ||
-        !registry_read(&plan->registry, offsetof(struct registry_layout, holders), &holders[1],
-                       REGISTRY_HOLDERS * sizeof holders[0]))
+    struct registry_head head;
+    struct registry_holder holders[REGISTRY_HOLDERS];
+    if (!registry_look(&plan->registry, &head) ||
+        !registry_read(&plan->registry, REGISTRY_OFFSET(holders), holders, sizeof holders))
         return 0;
-    for (int i = 0; i <= REGISTRY_HOLDERS; i++) {
-        pid_t process = holders[i].process;
-        if (process > 0 && holders[i].level == 0 && holders[i].since >= plan->freed_at) {
+    if (head.exclusive.process > 0 && head.exclusive.since >= plan->freed_at) {
+        *since = head.exclusive.since;
+        return head.exclusive.process;
+    }
+    for (int i = 0; i < REGISTRY_HOLDERS; i++) {
+        if (holders[i].process > 0 && holders[i].level == 0 && holders[i].since >= plan->freed_at) {
             *since = holders[i].since;
-            return process;
+            return holders[i].process;
         }
     }
     return 0;
 }
 
 /* The guarded ones say so themselves, soon; of the others the kernel's list tells, once. */
-static pid_t await_successor(const struct break_plan *plan, uint64_t *since)
+static pid_t await_successor(struct break_plan *plan, uint64_t *since)
 {
     bool guarded = false;
     *since = 0;
@@ -284,7 +286,7 @@ static pid_t await_successor(const struct break_plan *plan, uint64_t *since)
     return search.found;
 }
 
-static void report(const struct break_plan *plan, uint64_t began)
+static void report(struct break_plan *plan, uint64_t began)
 {
     char took[FORMAT_TEXT], waited[FORMAT_TEXT], path[64], command[256];
     uint64_t since;

@@ -380,9 +380,11 @@ bool publish_was_broken(struct lock *lock)
         !registry_look(&lock->registry, &head) || head.broken == 0)
         return false;
     pid_t holder = head.exclusive.process;
-    bool ours =
-        holder == lock_self.process || holder == (pid_t)KERNEL_CALL(SYS_getppid, 0, 0, 0, 0, 0, 0);
-    return !ours || head.exclusive.acquisition == head.broken;
+    if (holder == lock_self.process || holder == (pid_t)KERNEL_CALL(SYS_getppid, 0, 0, 0, 0, 0, 0))
+        return head.exclusive.acquisition == head.broken;
+    (void)kernel_flock(atomic_load(&lock->descriptor), LOCK_UN);
+    registry_wake(&lock->registry);
+    return true;
 }
 
 /* After exec: the registry still names this process as the holder. */

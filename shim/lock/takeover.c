@@ -150,7 +150,7 @@ bool takeover_is_recorded_as(const struct takeover_process *process,
 {
     char path[64];
     struct stat namespace;
-    pid_t recorded = atomic_load(&((struct registry_holder *)record)->process);
+    pid_t recorded = record->process;
     if (recorded == 0 || record->start_time != process->start_time ||
         record->boot != process_boot_number() ||
         stat(process_path(path, process->thread, "ns/pid", -1), &namespace) != 0)

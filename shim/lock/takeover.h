@@ -176,7 +176,7 @@ void takeover_settle(struct registry *registry, const struct takeover_process *p
                      uint64_t acquisition, bool exclusive);
 
 /* Copies the record of this process among the holders; false when there is none. */
-bool takeover_record(const struct registry *registry, const struct takeover_process *process,
+bool takeover_record(struct registry *registry, const struct takeover_process *process,
                      struct registry_holder *record);
 
 #endif

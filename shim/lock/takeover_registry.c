@@ -21,20 +21,23 @@ void takeover_announce(struct registry *registry, pid_t holder, uint64_t acquisi
 
 uint64_t takeover_name(struct registry *registry, uint64_t acquisition)
 {
-    return registry_usable(registry) ? atomic_exchange(&registry->map->head.broken, acquisition)
-                                     : 0;
+    struct registry_head head;
+    if (!registry_look(registry, &head))
+        return 0;
+    (void)registry_write(registry, REGISTRY_OFFSET(head.broken), &acquisition, sizeof acquisition);
+    return head.broken;
 }
 
-bool takeover_record(const struct registry *registry, const struct takeover_process *process,
+bool takeover_record(struct registry *registry, const struct takeover_process *process,
                      struct registry_holder *record)
 {
-    if (registry_read(registry, offsetof(struct registry_layout, exclusive), record,
-                      sizeof *record) &&
-        takeover_is_recorded_as(process, record))
-        return true;
+    struct registry_head head;
     struct registry_holder holders[REGISTRY_HOLDERS];
-    if (!registry_read(registry, offsetof(struct registry_layout, holders), holders,
-                       sizeof holders))
+    if (registry_look(registry, &head) && takeover_is_recorded_as(process, &head.exclusive)) {
+        *record = head.exclusive;
+        return true;
+    }
+    if (!registry_read(registry, REGISTRY_OFFSET(holders), holders, sizeof holders))
         return false;
     for (int i = 0; i < REGISTRY_HOLDERS; i++) {
         if (takeover_is_recorded_as(process, &holders[i])) {
@@ -45,32 +48,36 @@ bool takeover_record(const struct registry *registry, const struct takeover_proc
     return false;
 }
 
-static void clear_if(struct registry_holder *holder, const struct takeover_process *process,
-                     uint64_t acquisition)
+/* The holder's half of the head is ours to write, as the lock is. */
+static void settle_head(struct registry *registry, const struct takeover_process *process,
+                        uint64_t acquisition)
 {
-    int32_t recorded = atomic_load(&holder->process);
-    if (recorded != 0 &&
-        (holder->acquisition == acquisition || takeover_is_recorded_as(process, holder)))
-        (void)atomic_compare_exchange_strong(&holder->process, &recorded, 0);
+    struct registry_head head;
+    if (!registry_look(registry, &head))
+        return;
+    /* The mark of who holds: one of an earlier holder was cleared when this one came. */
+    if (head.mark.state != MARK_CLEAN) {
+        head.mark.acquisition = acquisition;
+        head.mark.state = MARK_CHANGED;
+        head.generation++;
+    }
+    if (head.exclusive.acquisition == acquisition ||
+        takeover_is_recorded_as(process, &head.exclusive))
+        head.exclusive.process = 0;
+    (void)takeover_name(registry, acquisition);
+    (void)registry_write(registry, REGISTRY_HOLDERS_HALF, (char *)&head + REGISTRY_HOLDERS_HALF,
+                         sizeof head - REGISTRY_HOLDERS_HALF);
 }
 
 void takeover_settle(struct registry *registry, const struct takeover_process *process,
                      uint64_t acquisition, bool exclusive)
 {
-    if (!registry_usable(registry))
+    struct registry_holder holders[REGISTRY_HOLDERS];
+    if (exclusive)
+        settle_head(registry, process, acquisition);
+    if (!registry_read(registry, REGISTRY_OFFSET(holders), holders, sizeof holders))
         return;
-    struct registry_layout *map = registry->map;
-    struct registry_mark *mark = &map->head.mark;
-    if (exclusive) {
-        /* The mark of who holds: one of an earlier holder was cleared when this one came. */
-        if (atomic_load(&mark->state) != MARK_CLEAN) {
-            mark->acquisition = acquisition;
-            atomic_store(&mark->state, MARK_CHANGED);
-            atomic_fetch_add(&map->head.generation, 1);
-        }
-        atomic_store(&map->head.broken, acquisition);
-        clear_if(&map->exclusive, process, acquisition);
-    }
     for (int i = 0; i < REGISTRY_HOLDERS; i++)
-        clear_if(&map->holders[i], process, acquisition);
+        if (takeover_is_recorded_as(process, &holders[i]))
+            registry_clear_holder(registry, i, holders[i].process);
 }
