@@ -36,6 +36,7 @@ int waiters_command(const struct command_description *description, int count, ch
 int deadlocks_command(const struct command_description *description, int count, char **words);
 int check_command(const struct command_description *description, int count, char **words);
 int stats_command(const struct command_description *description, int count, char **words);
+int log_command(const struct command_description *description, int count, char **words);
 int metrics_command(const struct command_description *description, int count, char **words);
 int break_command(const struct command_description *description, int count, char **words);
 extern const char BREAK_DETAILS[];
@@ -43,6 +44,7 @@ extern const char RUN_DETAILS[];
 extern const char ENV_DETAILS[];
 extern const char STATS_DETAILS[];
 extern const char METRICS_DETAILS[];
+extern const char LOG_DETAILS[];
 extern const char STATUS_DETAILS[];
 extern const char HOLDERS_DETAILS[];
 extern const char WAITERS_DETAILS[];

@@ -25,6 +25,8 @@ static const struct command_description COMMANDS[] = {
      CHECK_DETAILS, check_command},
     {"stats", "[OPTIONS] [TABLE|LOCK...]", "how often and how long locks were taken and waited for",
      STATS_DETAILS, stats_command},
+    {"log", "[OPTIONS] [TABLE|LOCK...]", "what happened: timeouts, crashes, breaks, ...",
+     LOG_DETAILS, log_command},
     {"metrics", "[OPTIONS] [TABLE|LOCK...]", "the same for Prometheus", METRICS_DETAILS,
      metrics_command},
     {"break", "[OPTIONS] TABLE|LOCK", "free a lock, and keep its old holder out of the table",
