@@ -10,6 +10,10 @@
 #
 # Each folder adds its own rules in its build.mk; a second build lives beside the first:
 #   make BUILD=build/asan SANITIZE=address
+# What is compiled is not told, unless by `make V=1`.
+ifneq ($(V),1)
+.SILENT:
+endif
 .DELETE_ON_ERROR:
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules

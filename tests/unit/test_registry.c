@@ -138,7 +138,7 @@ static void test_existing_only(void **state)
 static void test_is_cut_off_while_open(void **state)
 {
     (void)state;
-    for (off_t size = 0; size < (off_t)sizeof(struct registry_layout); size += 3000) {
+    for (off_t size = 0; size < (off_t)sizeof(struct registry_layout); size += 17000) {
         struct registry registry = opened();
         struct registry_head head;
         struct registry_holder holder = {.process = getpid()};
