@@ -42,11 +42,13 @@ bool registry_write(struct registry *registry, size_t offset, const void *buffer
  */
 bool registry_look(struct registry *registry, struct registry_head *head)
 {
-    static const char zeros[sizeof head->magic];
-    if (registry_read(registry, 0, head, sizeof *head) &&
-        (memcmp(head->magic, registry_magic, sizeof head->magic) == 0 ||
-         memcmp(head->magic, zeros, sizeof zeros) == 0))
-        return true;
+    uint64_t magic, expected;
+    memcpy(&expected, registry_magic, sizeof expected);
+    if (registry_read(registry, 0, head, sizeof *head)) {
+        memcpy(&magic, head->magic, sizeof magic);
+        if (__builtin_expect(magic == expected || magic == 0, 1))
+            return true;
+    }
     registry->lost = true;
     memset(head, 0, sizeof *head);
     return false;
