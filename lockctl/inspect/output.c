@@ -226,12 +226,45 @@ int output_finish(const char *command)
     return STATUS_FAILED;
 }
 
+void output_drop(struct output *output)
+{
+    scols_unref_table(output->table);
+    free(output);
+}
+
 int output_end(struct output *output)
 {
     errno = 0;
     (void)scols_print_table(output->table);
     int status = output_finish(output->command);
-    scols_unref_table(output->table);
-    free(output);
+    output_drop(output);
     return status;
+}
+
+/* --- for a screen --- */
+
+const struct column *output_column(const struct output *output, size_t index)
+{
+    return index < output->count ? output->shown[index] : NULL;
+}
+
+void output_set_width(struct output *output, size_t width)
+{
+    (void)scols_table_set_termforce(output->table, SCOLS_TERMFORCE_ALWAYS);
+    (void)scols_table_set_termwidth(output->table, width);
+    for (size_t i = 0; i < output->count; i++) {
+        const struct column *column = output->shown[i];
+        bool cut = column->width_hint < 1 && (column->flags & COLUMN_TREE) == 0;
+        (void)scols_column_set_flags(scols_table_get_column(output->table, i),
+                                     column_flags(column->flags) | (cut ? SCOLS_FL_TRUNC : 0));
+    }
+}
+
+char *output_end_text(struct output *output)
+{
+    char *text = NULL;
+    if (scols_print_table_to_string(output->table, &text) != 0 || text == NULL)
+        errx(STATUS_FAILED, "not enough memory");
+    output_drop(output);
+    return text;
 }

@@ -78,6 +78,18 @@ struct libscols_line *output_row(struct output *output, struct libscols_line *pa
 /* Prints and frees it. STATUS_DONE, or STATUS_FAILED after a complaint. */
 int output_end(struct output *output);
 
+/* The columns that it shows, from the left; NULL behind the last. */
+const struct column *output_column(const struct output *output, size_t index);
+
+/* Lays the table out for so many characters a line; columns with a share of the width are cut. */
+void output_set_width(struct output *output, size_t width);
+
+/* As output_end(), but into a text, which the caller frees. */
+char *output_end_text(struct output *output);
+
+/* Frees it unprinted. */
+void output_drop(struct output *output);
+
 /* For what is not printed by a table: as output_begin() prepares and output_end() ends. */
 void output_prepare(void);
 int output_finish(const char *command);
