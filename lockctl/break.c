@@ -246,6 +246,19 @@ static bool look_at_kernel_lock(const struct kernel_lock *lock, void *context)
     return false;
 }
 
+/* One who has let go of it again already: its record stays, but for the pid. */
+static pid_t former_successor(const struct break_plan *plan, const struct registry_holder *record)
+{
+    if (record->since < plan->freed_at)
+        return 0;
+    for (size_t i = 0; i < plan->lock->waiter_count; i++) {
+        const struct inspected_process *process = plan->lock->waiters[i].process;
+        if (process->pid > 0 && process->start_time == record->start_time)
+            return process->pid;
+    }
+    return record->thread;
+}
+
 static pid_t registered_successor(struct break_plan *plan, uint64_t *since)
 {
     struct registry_head head;
@@ -263,7 +276,8 @@ static pid_t registered_successor(struct break_plan *plan, uint64_t *since)
             return holders[i].process;
         }
     }
-    return 0;
+    *since = head.exclusive.since;
+    return former_successor(plan, &head.exclusive);
 }
 
 /* The guarded ones say so themselves, soon; of the others the kernel's list tells, once. */
@@ -310,8 +324,8 @@ static void report(struct break_plan *plan, uint64_t began)
     if (command[0] != '\0')
         printf(" (%s)", shown(command));
     if (since > plan->freed_at)
-        printf(", %s after", format_duration(waited, since - plan->freed_at));
-    printf(" has the lock\n");
+        printf(", %s later,", format_duration(waited, since - plan->freed_at));
+    printf(" has got the lock\n");
 }
 
 /* --- the command --- */

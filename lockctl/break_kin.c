@@ -73,6 +73,15 @@ static void spread(struct break_plan *plan)
     }
 }
 
+/* What an earlier look found out of a stranger holds still: descriptions come by inheritance. */
+static bool is_known_stranger(const struct kin *before, size_t count, const struct kin *kin)
+{
+    for (size_t i = 0; i < count && !kin->related; i++)
+        if (before[i].pid == kin->pid && before[i].start_time == kin->start_time)
+            return !before[i].has_copy;
+    return false;
+}
+
 static void look_closely(struct break_plan *plan, struct kin *kin)
 {
     char path[64];
@@ -93,7 +102,8 @@ static void look_closely(struct break_plan *plan, struct kin *kin)
 
 void break_find_kin(struct break_plan *plan)
 {
-    free(plan->kin);
+    struct kin *before = plan->kin;
+    size_t count = plan->kin_count;
     plan->kin = NULL;
     plan->kin_count = 0;
     process_each_number("/proc", add_process, plan);
@@ -101,5 +111,7 @@ void break_find_kin(struct break_plan *plan)
         plan->kin[i].related = !is_root(plan, plan->kin[i].pid) && is_adopted(plan, &plan->kin[i]);
     spread(plan);
     for (size_t i = 0; i < plan->kin_count; i++)
-        look_closely(plan, &plan->kin[i]);
+        if (!is_known_stranger(before, count, &plan->kin[i]))
+            look_closely(plan, &plan->kin[i]);
+    free(before);
 }

@@ -19,14 +19,32 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-enum { DEPTH = 128, NAME = 300 };
+enum { DEPTH = 128, NAME = 300, LINKS = 16, BATCH = 32 };
 
+/* A name of a file: the directory that it is in, open, and the name there. */
+struct place {
+    int directory;
+    char name[NAME];
+};
+
+/* One file on its way. */
 struct renewal {
-    struct takeover_files *files;
     const struct takeover_file *file;
-    struct stat status; /* of the old inode, once found */
-    int copy;           /* of it; -1: not made yet */
-    bool linked;        /* and has a name by now */
+    struct place places[LINKS];
+    int place_count;
+    int copy;             /* of it; -1: none yet */
+    char temporary[NAME]; /* its name in the first place's directory; "": none yet */
+    struct stat status;   /* of the old inode */
+};
+
+/*
+ * Some files at a time, all through one step after the other: what is written to the disk is waited
+ * for once, and nothing is replaced before all copies are safe there.
+ */
+struct batch {
+    struct takeover_files *files;
+    struct renewal items[BATCH];
+    size_t count;
 };
 
 static int open_below(int directory, const char *path, int flags)
@@ -110,7 +128,7 @@ static int dress(int from, int to, const struct stat *status)
         return -errno;
     copy_attributes(from, to);
     struct timespec times[2] = {status->st_atim, status->st_mtim};
-    return futimens(to, times) == 0 && fsync(to) == 0 ? 0 : -errno;
+    return futimens(to, times) == 0 ? 0 : -errno;
 }
 
 static void name_temporary(char *text, size_t size)
@@ -131,6 +149,29 @@ static int create_copy(int directory, char temporary[NAME])
     return copy < 0 ? -errno : copy;
 }
 
+static int make_copy(struct renewal *renewal)
+{
+    const struct place *place = &renewal->places[0];
+    int from = open_below(place->directory, place->name, O_RDONLY | O_NONBLOCK);
+    if (from < 0)
+        return from;
+    int result = fstat(from, &renewal->status) != 0 ? -errno : 0;
+    if (result == 0 && renewal->status.st_ino != renewal->file->inode)
+        result = -ESTALE;
+    if (result == 0) {
+        renewal->copy = create_copy(place->directory, renewal->temporary);
+        result = renewal->copy < 0 ? renewal->copy : 0;
+    }
+    if (result == 0)
+        result = copy_content(from, renewal->copy, renewal->status.st_size);
+    if (result == 0)
+        result = dress(from, renewal->copy, &renewal->status);
+    if (result == 0) /* begun now, waited for when all are on the way */
+        (void)sync_file_range(renewal->copy, 0, 0, SYNC_FILE_RANGE_WRITE);
+    (void)close(from);
+    return result;
+}
+
 /* --- names --- */
 
 static int give_name(int descriptor, int directory, char temporary[NAME])
@@ -141,55 +182,33 @@ static int give_name(int descriptor, int directory, char temporary[NAME])
     return linkat(AT_FDCWD, path, directory, temporary, AT_SYMLINK_FOLLOW) == 0 ? 0 : -errno;
 }
 
-static int put_in_place(int directory, const char *temporary, const char *name)
+/* Further hard links to the same file go on being links to one file. */
+static int replace(struct renewal *renewal)
 {
-    if (renameat(directory, temporary, directory, name) == 0)
-        return 0;
-    int error = -errno;
-    (void)unlinkat(directory, temporary, 0);
-    return error;
-}
-
-static int replace_first(struct renewal *renewal, int directory, const char *name)
-{
-    char temporary[NAME];
-    int from = open_below(directory, name, O_RDONLY | O_NONBLOCK);
-    if (from < 0)
-        return from;
-    struct stat status;
-    int result = fstat(from, &status) != 0 ? -errno : 0;
-    if (result == 0 && status.st_ino != renewal->file->inode)
-        result = -ESTALE;
-    int copy = result == 0 ? create_copy(directory, temporary) : result;
-    if (copy >= 0) {
-        result = copy_content(from, copy, status.st_size);
-        if (result == 0)
-            result = dress(from, copy, &status);
-        if (result == 0 && temporary[0] == '\0')
-            result = give_name(copy, directory, temporary);
-        if (result == 0)
-            result = put_in_place(directory, temporary, name);
-        else if (temporary[0] != '\0')
-            (void)unlinkat(directory, temporary, 0);
-    } else {
-        result = copy;
+    for (int i = 0; i < renewal->place_count; i++) {
+        const struct place *place = &renewal->places[i];
+        struct stat status;
+        if (fstatat(place->directory, place->name, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
+            status.st_ino != renewal->status.st_ino || status.st_dev != renewal->status.st_dev)
+            continue; /* it has become another file's */
+        int result = 0;
+        if (i > 0 || renewal->temporary[0] == '\0')
+            result = give_name(renewal->copy, place->directory, renewal->temporary);
+        if (result == 0 &&
+            renameat(place->directory, renewal->temporary, place->directory, place->name) != 0)
+            result = -errno;
+        if (result != 0) {
+            (void)unlinkat(place->directory, renewal->temporary, 0);
+            return result;
+        }
+        renewal->temporary[0] = '\0';
     }
-    (void)close(from);
-    renewal->status = status;
-    renewal->copy = copy >= 0 ? copy : -1;
-    renewal->linked = result == 0;
-    return result;
+    return 0;
 }
 
-/* A further hard link to the same file goes on being one. */
-static int replace_link(const struct renewal *renewal, int directory, const char *name)
-{
-    char temporary[NAME];
-    int result = give_name(renewal->copy, directory, temporary);
-    return result != 0 ? result : put_in_place(directory, temporary, name);
-}
+/* --- finding them --- */
 
-static int replace(struct renewal *renewal, int directory, const char *name)
+static int add_place(struct renewal *renewal, int directory, const char *name)
 {
     struct stat status;
     if (fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
@@ -197,14 +216,17 @@ static int replace(struct renewal *renewal, int directory, const char *name)
     if (!S_ISREG(status.st_mode) || status.st_ino != renewal->file->inode ||
         (renewal->file->device != 0 && status.st_dev != renewal->file->device))
         return 0;
-    int result = renewal->linked ? replace_link(renewal, directory, name)
-                                 : replace_first(renewal, directory, name);
-    if (result != 0)
-        (void)snprintf(renewal->files->failed, sizeof renewal->files->failed, "%s", name);
-    return result;
+    if (renewal->place_count == LINKS)
+        return -EMLINK;
+    int copy = fcntl(directory, F_DUPFD_CLOEXEC, 0);
+    if (copy < 0)
+        return -errno;
+    struct place *place = &renewal->places[renewal->place_count++];
+    place->directory = copy;
+    (void)snprintf(place->name, sizeof place->name, "%s", name);
+    renewal->status = status;
+    return 0;
 }
-
-/* --- finding them --- */
 
 static int walk(struct renewal *renewal, int directory, int depth)
 {
@@ -223,7 +245,7 @@ static int walk(struct renewal *renewal, int directory, int depth)
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
         if (entry->d_type == DT_REG || entry->d_type == DT_UNKNOWN)
-            result = replace(renewal, directory, entry->d_name);
+            result = add_place(renewal, directory, entry->d_name);
         if (result != 0 || (entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN))
             continue;
         int below = open_below(directory, entry->d_name, O_RDONLY | O_DIRECTORY);
@@ -239,7 +261,7 @@ static int walk(struct renewal *renewal, int directory, int depth)
 }
 
 /* Straight to it, where its user's path leads there. */
-static int replace_at_path(struct renewal *renewal, int root, const char *table)
+static int look_at_path(struct renewal *renewal, int root, const char *table)
 {
     size_t length = strlen(table);
     const char *path = renewal->file->path;
@@ -256,23 +278,31 @@ static int replace_at_path(struct renewal *renewal, int root, const char *table)
     }
     int result = 0;
     if (directory >= 0)
-        result = replace(renewal, directory, slash != NULL ? slash + 1 : below);
+        result = add_place(renewal, directory, slash != NULL ? slash + 1 : below);
     if (directory >= 0 && directory != root)
         (void)close(directory);
     free(below);
     return result;
 }
 
-static int renew_in_directory(struct renewal *renewal, int root, const char *table)
+static void close_places(struct renewal *renewal)
 {
-    int result = replace_at_path(renewal, root, table);
-    if (result == 0 && (!renewal->linked || renewal->status.st_nlink > 1))
-        result = walk(renewal, root, 0);
-    return result;
+    for (int i = 0; i < renewal->place_count; i++)
+        (void)close(renewal->places[i].directory);
+    renewal->place_count = 0;
+}
+
+static int find_in_directory(struct renewal *renewal, int root, const char *table)
+{
+    int result = look_at_path(renewal, root, table);
+    if (result != 0 || (renewal->place_count > 0 && renewal->status.st_nlink == 1))
+        return result;
+    close_places(renewal);
+    return walk(renewal, root, 0);
 }
 
 /* The table is one file: its directory is not the table, so only that name is replaced. */
-static int renew_single(struct renewal *renewal, const char *table)
+static int find_single(struct renewal *renewal, const char *table)
 {
     char *parent = strdup(table);
     char *slash = parent != NULL ? strrchr(parent, '/') : NULL;
@@ -282,10 +312,63 @@ static int renew_single(struct renewal *renewal, const char *table)
     }
     *slash = '\0';
     int directory = open(parent[0] != '\0' ? parent : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int result = directory < 0 ? -errno : replace(renewal, directory, slash + 1);
+    int result = directory < 0 ? -errno : add_place(renewal, directory, slash + 1);
     if (directory >= 0)
         (void)close(directory);
     free(parent);
+    return result;
+}
+
+/* --- all of them --- */
+
+/* One step for all of a batch that are in the table. */
+static int for_all(struct batch *batch, int (*step)(struct renewal *renewal))
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        struct renewal *renewal = &batch->items[i];
+        int result = renewal->place_count > 0 ? step(renewal) : 0;
+        if (result == 0)
+            continue;
+        (void)snprintf(batch->files->failed, sizeof batch->files->failed, "%s",
+                       renewal->places[0].name);
+        return result;
+    }
+    return 0;
+}
+
+static int wait_for_disk(struct renewal *renewal)
+{
+    return fsync(renewal->copy) == 0 ? 0 : -errno;
+}
+
+static void clean_up(struct batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        struct renewal *renewal = &batch->items[i];
+        if (renewal->temporary[0] != '\0')
+            (void)unlinkat(renewal->places[0].directory, renewal->temporary, 0);
+        if (renewal->copy >= 0)
+            (void)close(renewal->copy);
+        close_places(renewal);
+    }
+    batch->count = 0;
+}
+
+static int renew_batch(struct batch *batch, int root, const char *table, int *renewed)
+{
+    int result = 0;
+    for (size_t i = 0; i < batch->count && result == 0; i++) {
+        struct renewal *renewal = &batch->items[i];
+        result = root >= 0 ? find_in_directory(renewal, root, table) : find_single(renewal, table);
+        *renewed += renewal->place_count > 0 ? 1 : 0;
+    }
+    if (result == 0)
+        result = for_all(batch, make_copy);
+    if (result == 0)
+        result = for_all(batch, wait_for_disk);
+    if (result == 0)
+        result = for_all(batch, replace);
+    clean_up(batch);
     return result;
 }
 
@@ -295,16 +378,19 @@ int takeover_files_renew(struct takeover_files *files, const char *table)
     int root = open(table, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (root < 0 && errno != ENOTDIR)
         return errno == ENOENT ? 0 : -errno;
-    files->failed[0] = '\0';
-    for (size_t i = 0; i < files->count && result == 0; i++) {
-        struct renewal renewal = {.files = files, .file = &files->items[i], .copy = -1};
-        result =
-            root >= 0 ? renew_in_directory(&renewal, root, table) : renew_single(&renewal, table);
-        if (renewal.copy >= 0)
-            (void)close(renewal.copy);
-        renewed += renewal.linked ? 1 : 0;
+    struct batch *batch = malloc(sizeof *batch);
+    if (batch != NULL) {
+        *batch = (struct batch){.files = files};
+        files->failed[0] = '\0';
+        for (size_t i = 0; i < files->count && result == 0; i++) {
+            batch->items[batch->count++] = (struct renewal){.file = &files->items[i], .copy = -1};
+            if (batch->count == BATCH || i + 1 == files->count)
+                result = renew_batch(batch, root, table, &renewed);
+        }
     }
     if (root >= 0)
         (void)close(root);
+    result = batch == NULL ? -ENOMEM : result;
+    free(batch);
     return result != 0 ? result : renewed;
 }

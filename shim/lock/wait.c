@@ -25,6 +25,7 @@
 #define SECOND 1000000000ll
 #define WATCHERS REGISTRY_WOKEN
 #define TICK_IN_FRONT (20 * MILLISECOND)
+#define TICK_AT_PROCESS (4 * MILLISECOND)
 #define NEAR 16
 #define TICK_NEAR (200 * MILLISECOND)
 #define TICK_BEHIND (1000 * MILLISECOND)
@@ -230,8 +231,8 @@ static void sleep_a_while(struct wait *wait, uint32_t wake)
     }
     wait->slept = true;
     pid_t process = usable && rank < WATCHERS ? holder_whose_end_frees(wait, &head) : 0;
-    if (process > 0)
-        sleep_until_end_of(process, tick);
+    if (process > 0) /* a break ends it sooner, and wakes nobody there: the first one looks */
+        sleep_until_end_of(process, rank == 0 && tick > TICK_AT_PROCESS ? TICK_AT_PROCESS : tick);
     else
         registry_wait_sleep(registry, usable ? wait->slot : -1, wake, tick);
 }
