@@ -14,6 +14,7 @@ enum exit_status {
     STATUS_USAGE = 2,
     STATUS_STALE = 3, /* of what was looked at, something is stale, or in a cycle */
     STATUS_PERMISSION = 5,
+    STATUS_TIMED_OUT = 6,
     STATUS_SETTINGS = 78,
     STATUS_NOT_EXECUTABLE = 126,
     STATUS_NOT_FOUND = 127,
@@ -36,6 +37,7 @@ int waiters_command(const struct command_description *description, int count, ch
 int deadlocks_command(const struct command_description *description, int count, char **words);
 int check_command(const struct command_description *description, int count, char **words);
 int stats_command(const struct command_description *description, int count, char **words);
+int wait_command(const struct command_description *description, int count, char **words);
 int log_command(const struct command_description *description, int count, char **words);
 int metrics_command(const struct command_description *description, int count, char **words);
 int break_command(const struct command_description *description, int count, char **words);
@@ -45,6 +47,7 @@ extern const char ENV_DETAILS[];
 extern const char STATS_DETAILS[];
 extern const char METRICS_DETAILS[];
 extern const char LOG_DETAILS[];
+extern const char WAIT_DETAILS[];
 extern const char STATUS_DETAILS[];
 extern const char HOLDERS_DETAILS[];
 extern const char WAITERS_DETAILS[];

@@ -27,6 +27,8 @@ static const struct command_description COMMANDS[] = {
      STATS_DETAILS, stats_command},
     {"log", "[OPTIONS] [TABLE|LOCK...]", "what happened: timeouts, crashes, breaks, ...",
      LOG_DETAILS, log_command},
+    {"wait", "[--timeout SECONDS] TABLE|LOCK", "return when a lock is free", WAIT_DETAILS,
+     wait_command},
     {"metrics", "[OPTIONS] [TABLE|LOCK...]", "the same for Prometheus", METRICS_DETAILS,
      metrics_command},
     {"break", "[OPTIONS] TABLE|LOCK", "free a lock, and keep its old holder out of the table",
