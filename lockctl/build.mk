@@ -1,7 +1,7 @@
 # lockctl: one file a command, over the shim's own lock and settings.
 DEPS_BUILD += libbsd-dev libinih-dev libsmartcols-dev
 
-LOCKCTL_SOURCES := $(wildcard lockctl/*.c lockctl/inspect/*.c)
+LOCKCTL_SOURCES := $(wildcard lockctl/*.c lockctl/inspect/*.c lockctl/doctor/*.c)
 LOCKCTL_OBJECTS := $(LOCKCTL_SOURCES:%.c=$(BUILD)/obj/%.o)
 LOCKCTL_CFLAGS = $(BASE_CFLAGS) $(CFLAGS) $(HARDENED) $(shell pkg-config --cflags libbsd-overlay inih smartcols) \
 	-DLIBDIR='"$(SHIMDIR)"'
@@ -28,4 +28,4 @@ INSTALLS += install-lockctl
 install-lockctl: $(BUILD)/lockctl
 	install -D $(BUILD)/lockctl $(DESTDIR)$(BINDIR)/lockctl
 
-LINT_C += $(LOCKCTL_SOURCES) $(wildcard lockctl/*.h lockctl/inspect/*.h)
+LINT_C += $(LOCKCTL_SOURCES) $(wildcard lockctl/*.h lockctl/inspect/*.h lockctl/doctor/*.h)

@@ -38,6 +38,7 @@ int deadlocks_command(const struct command_description *description, int count, 
 int check_command(const struct command_description *description, int count, char **words);
 int stats_command(const struct command_description *description, int count, char **words);
 int wait_command(const struct command_description *description, int count, char **words);
+int doctor_command(const struct command_description *description, int count, char **words);
 int log_command(const struct command_description *description, int count, char **words);
 int metrics_command(const struct command_description *description, int count, char **words);
 int break_command(const struct command_description *description, int count, char **words);
@@ -47,6 +48,7 @@ extern const char ENV_DETAILS[];
 extern const char STATS_DETAILS[];
 extern const char METRICS_DETAILS[];
 extern const char LOG_DETAILS[];
+extern const char DOCTOR_DETAILS[];
 extern const char WAIT_DETAILS[];
 extern const char STATUS_DETAILS[];
 extern const char HOLDERS_DETAILS[];

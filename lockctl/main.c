@@ -29,6 +29,8 @@ static const struct command_description COMMANDS[] = {
      LOG_DETAILS, log_command},
     {"wait", "[--timeout SECONDS] TABLE|LOCK", "return when a lock is free", WAIT_DETAILS,
      wait_command},
+    {"doctor", "[OPTIONS] [TABLE...]", "can these tables be guarded here?", DOCTOR_DETAILS,
+     doctor_command},
     {"metrics", "[OPTIONS] [TABLE|LOCK...]", "the same for Prometheus", METRICS_DETAILS,
      metrics_command},
     {"break", "[OPTIONS] TABLE|LOCK", "free a lock, and keep its old holder out of the table",

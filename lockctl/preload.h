@@ -8,9 +8,13 @@
 #include "shim/settings.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* The shim's absolute path; NULL after a complaint. `wanted`: --shim, or NULL. */
 char *shim_find(const char *wanted);
+
+/* The same without a complaint: `message` says what is wrong. */
+char *shim_look(const char *wanted, char *message, size_t size);
 
 struct guard {
     const char *shim;

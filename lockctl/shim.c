@@ -124,7 +124,7 @@ static char *find_beside(void)
     return exists(path) ? copy_text(path) : NULL;
 }
 
-char *shim_find(const char *wanted)
+char *shim_look(const char *wanted, char *message, size_t size)
 {
     int error = 0;
     char *path;
@@ -137,11 +137,21 @@ char *shim_find(const char *wanted)
         wrong = judge_shim(path);
     if (wrong == NULL)
         return path;
-    complain("the shim '%s' cannot be loaded: it %s%s", shown(path != NULL ? path : wanted),
-             strncmp(wrong, "is ", 3) == 0 || strncmp(wrong, "has ", 4) == 0 ||
-                     strncmp(wrong, "lies ", 5) == 0 || strncmp(wrong, "cannot ", 7) == 0
-                 ? ""
-                 : "could not be read: ",
-             wrong);
+    (void)snprintf(message, size, "the shim '%s' cannot be loaded: it %s%s",
+                   shown(path != NULL ? path : wanted),
+                   strncmp(wrong, "is ", 3) == 0 || strncmp(wrong, "has ", 4) == 0 ||
+                           strncmp(wrong, "lies ", 5) == 0 || strncmp(wrong, "cannot ", 7) == 0
+                       ? ""
+                       : "could not be read: ",
+                   wrong);
     return NULL;
+}
+
+char *shim_find(const char *wanted)
+{
+    char message[2048];
+    char *path = shim_look(wanted, message, sizeof message);
+    if (path == NULL)
+        complain("%s", message);
+    return path;
 }
