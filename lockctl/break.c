@@ -169,8 +169,8 @@ static void print_victim(const struct victim *victim)
         printf(", shared");
     if (holder->taker != 0)
         printf(", took it over from process %d", holder->taker);
-    if (victim->recorded)
-        printf(", acquisition %llu", (unsigned long long)victim->record.acquisition);
+    if (victim->acquisition != 0)
+        printf(", acquisition %llu", (unsigned long long)victim->acquisition);
     if (holder->held != UNKNOWN_TIME)
         printf(", for %s", format_duration(held, (uint64_t)holder->held));
     printf("\n");

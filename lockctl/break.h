@@ -32,6 +32,8 @@ struct victim {
     struct registry_holder record;
     bool fenced; /* it can be: */
     struct takeover_fence fence;
+    bool stands_still;           /* for the time being: the fence does not see it let go */
+    uint64_t acquisition;        /* 0: not known */
     struct command_entry *entry; /* of the command that it is a member of, or NULL */
     bool ended;
 };

@@ -106,7 +106,7 @@ static int raise_fences(struct break_plan *plan)
         struct victim *victim = &plan->victims[i];
         if (!victim->fenced || victim->ended)
             continue;
-        int result = takeover_fence_raise(&victim->fence, victim->record.acquisition);
+        int result = takeover_fence_raise(&victim->fence, victim->acquisition);
         victim->ended = result == -ESRCH;
         if (result == 0 || result == -ESRCH)
             continue;
@@ -161,7 +161,7 @@ static bool is_fenced(const struct break_plan *plan, const struct kin *kin)
 {
     for (size_t i = 0; i < plan->count; i++) {
         const struct victim *victim = &plan->victims[i];
-        if (victim->process.pid == kin->pid && victim->fenced)
+        if (victim->process.pid == kin->pid && victim->fenced && !victim->stands_still)
             return true;
         /* A member of the command asks the anchor before it takes or lets go. */
         if (victim->entry != NULL && kin->guarded)
@@ -221,7 +221,7 @@ static int is_still_held(const struct victim *victim)
         return 0;
     if (!victim->fenced || victim->ended || takeover_fence_read(&victim->fence, &now) != 0)
         return 1;
-    return atomic_load(&now.acquisition) == victim->record.acquisition ? 1 : -1;
+    return atomic_load(&now.acquisition) == victim->acquisition ? 1 : -1;
 }
 
 static int check_acquisitions(struct break_plan *plan)
@@ -315,11 +315,10 @@ static void let_go(struct break_plan *plan)
 {
     for (size_t i = 0; i < plan->count; i++) {
         const struct victim *victim = &plan->victims[i];
-        bool joined = victim->holder->mode == REGISTRY_JOINED;
-        bool exclusive = !joined && victim->holder->mode == REGISTRY_EXCLUSIVE;
-        uint64_t own = victim->recorded ? victim->record.acquisition : plan->acquisition;
-        takeover_settle(&plan->registry, &victim->process, exclusive ? plan->acquisition : own,
-                        exclusive);
+        /* Of a deleted lock file's holder the head tells only if nobody has the new one. */
+        bool exclusive = victim->holder->mode == REGISTRY_EXCLUSIVE &&
+                         (plan->lock->path_state != PATH_DELETED || plan->successor >= 0);
+        takeover_settle(&plan->registry, &victim->process, plan->acquisition, exclusive);
     }
     for (size_t i = 0; i < plan->count; i++)
         if (plan->victims[i].shared)

@@ -146,16 +146,22 @@ static int share(struct break_plan *plan, struct victim *victim)
 
 static void find_fence(struct break_plan *plan, struct victim *victim)
 {
+    struct fence found;
     victim->recorded = takeover_record(&plan->registry, &victim->process, &victim->record);
+    victim->acquisition = victim->recorded ? victim->record.acquisition : 0;
     if (!victim->shared)
         return;
     victim->entry = takeover_command_find(&victim->process, &victim->lock);
-    victim->fenced =
-        victim->recorded && takeover_fence_find(&victim->fence, &victim->process, &victim->lock,
-                                                victim->record.fence) == 0;
+    victim->fenced = takeover_fence_find(&victim->fence, &victim->process, &victim->lock,
+                                         victim->recorded ? victim->record.fence : 0) == 0 &&
+                     takeover_fence_read(&victim->fence, &found) == 0;
+    if (!victim->fenced)
+        return;
+    /* What the process itself says is better than what the registry does. */
+    victim->acquisition = atomic_load(&found.acquisition);
     /* Its own flock on the lock file, borrowed by the shim, can be dropped past the fence. */
-    if (victim->fenced && victim->entry == NULL && victim->lock.number != victim->record.descriptor)
-        victim->fenced = false;
+    victim->stands_still = victim->entry == NULL &&
+                           (!victim->recorded || victim->lock.number != victim->record.descriptor);
 }
 
 static int add_victim(struct break_plan *plan, const struct inspected_holder *holder)
@@ -193,9 +199,8 @@ static void settle_fences(struct break_plan *plan)
     for (size_t i = 0; i < plan->count; i++) {
         struct victim *victim = &plan->victims[i];
         victim->fence.process = &victim->process;
-        if (victim->recorded && (plan->acquisition == 0 || victim->record.level == 0) &&
-            victim->record.acquisition > plan->acquisition)
-            plan->acquisition = victim->record.acquisition;
+        if (victim->holder->mode != REGISTRY_JOINED && victim->acquisition > plan->acquisition)
+            plan->acquisition = victim->acquisition;
     }
 }
 

@@ -89,11 +89,11 @@ struct takeover_fence {
 };
 
 /*
- * Is there a fence for this lock at that address of the process, in the shim's own data? -EINVAL:
- * what is there is none.
+ * The fence for this lock in the shim's own data in that process; `hint` is where the registry says
+ * that it is, or 0. -EINVAL: there is none.
  */
 int takeover_fence_find(struct takeover_fence *fence, const struct takeover_process *process,
-                        const struct takeover_lock *lock, uint64_t address);
+                        const struct takeover_lock *lock, uint64_t hint);
 int takeover_fence_read(const struct takeover_fence *fence, struct fence *copy);
 int takeover_fence_raise(const struct takeover_fence *fence, uint64_t acquisition);
 /* Takes it back: for a break that is given up. */

@@ -22,6 +22,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define DATA_LIMIT (64u << 20) /* far more than the shim has */
+
 static int read_memory(const struct takeover_process *process, uint64_t address, void *buffer,
                        size_t size)
 {
@@ -40,9 +42,9 @@ static int write_memory(const struct takeover_process *process, uint64_t address
     return got < 0 ? -errno : got == (ssize_t)size ? 0 : -EFAULT;
 }
 
-/* Does [address, address + size) lie in a writable segment of the object that begins at `base`? */
-static bool lies_in_data(const struct takeover_process *process, uint64_t base, uint64_t address,
-                         size_t size)
+/* The writable data of the object that begins at `base`; false when that is no sound object. */
+static bool find_data(const struct takeover_process *process, uint64_t base, uint64_t *begin,
+                      uint64_t *end)
 {
     enum { HEADERS = 32 };
     ElfW(Ehdr) header;
@@ -53,10 +55,12 @@ static bool lies_in_data(const struct takeover_process *process, uint64_t base, 
         read_memory(process, base + header.e_phoff, segments, header.e_phnum * sizeof segments[0]))
         return false;
     for (int i = 0; i < header.e_phnum; i++) {
-        uint64_t begin = base + segments[i].p_vaddr, end = begin + segments[i].p_memsz;
-        if (segments[i].p_type == PT_LOAD && (segments[i].p_flags & PF_W) != 0 &&
-            address >= begin && end >= size && address <= end - size)
-            return true;
+        if (segments[i].p_type != PT_LOAD || (segments[i].p_flags & PF_W) == 0 ||
+            segments[i].p_memsz > DATA_LIMIT)
+            continue;
+        *begin = base + segments[i].p_vaddr;
+        *end = *begin + segments[i].p_memsz;
+        return true;
     }
     return false;
 }
@@ -69,7 +73,7 @@ static bool names_shim(const char *line)
     return found != NULL && (*end == '\n' || strcmp(end, " (deleted)\n") == 0);
 }
 
-static bool lies_in_shim(const struct takeover_process *process, uint64_t address, size_t size)
+static bool find_shim_data(const struct takeover_process *process, uint64_t *data, uint64_t *end)
 {
     char path[64], *line = NULL;
     size_t room = 0;
@@ -81,10 +85,39 @@ static bool lies_in_shim(const struct takeover_process *process, uint64_t addres
         unsigned long begin, offset;
         if (names_shim(line) && sscanf(line, "%lx-%*x %*s %lx", &begin, &offset) == 2 &&
             offset == 0)
-            found = lies_in_data(process, begin, address, size);
+            found = find_data(process, begin, data, end);
     }
     free(line);
     (void)fclose(maps);
+    return found;
+}
+
+static bool fits(const struct fence *fence, const struct takeover_lock *lock)
+{
+    return fence->magic == FENCE_MAGIC && fence->device == lock->device &&
+           fence->inode == lock->inode;
+}
+
+/* Where the registry says nothing, or something wrong: the shim's data is looked through. */
+static uint64_t search_data(const struct takeover_process *process,
+                            const struct takeover_lock *lock, uint64_t begin, uint64_t end)
+{
+    enum { PIECE = 1 << 16 };
+    uint64_t found = 0;
+    char *piece = malloc(PIECE + sizeof(struct fence));
+    for (uint64_t at = begin; piece != NULL && found == 0 && at < end; at += PIECE) {
+        size_t size = end - at < PIECE + sizeof(struct fence) ? (size_t)(end - at)
+                                                              : PIECE + sizeof(struct fence);
+        if (read_memory(process, at, piece, size) != 0)
+            break;
+        for (size_t i = (8 - at % 8) % 8; found == 0 && i + sizeof(struct fence) <= size; i += 8) {
+            struct fence fence;
+            memcpy(&fence, piece + i, sizeof fence);
+            if (fits(&fence, lock))
+                found = at + i;
+        }
+    }
+    free(piece);
     return found;
 }
 
@@ -94,19 +127,18 @@ int takeover_fence_read(const struct takeover_fence *fence, struct fence *copy)
 }
 
 int takeover_fence_find(struct takeover_fence *fence, const struct takeover_process *process,
-                        const struct takeover_lock *lock, uint64_t address)
+                        const struct takeover_lock *lock, uint64_t hint)
 {
     struct fence copy;
-    *fence = (struct takeover_fence){process, address};
-    if (address == 0 || address % _Alignof(struct fence) != 0 ||
-        !lies_in_shim(process, address, sizeof copy))
+    uint64_t begin, end;
+    *fence = (struct takeover_fence){process, hint};
+    if (!find_shim_data(process, &begin, &end))
         return -EINVAL;
-    int result = takeover_fence_read(fence, &copy);
-    if (result != 0)
-        return result;
-    bool fits =
-        copy.magic == FENCE_MAGIC && copy.device == lock->device && copy.inode == lock->inode;
-    return fits ? 0 : -EINVAL;
+    if (hint >= begin && hint % _Alignof(struct fence) == 0 && end - begin >= sizeof copy &&
+        hint <= end - sizeof copy && takeover_fence_read(fence, &copy) == 0 && fits(&copy, lock))
+        return 0;
+    fence->address = search_data(process, lock, begin, end);
+    return fence->address != 0 ? 0 : -EINVAL;
 }
 
 static int write_raised(const struct takeover_fence *fence, uint32_t value)

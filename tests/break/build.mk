@@ -1,0 +1,24 @@
+# Breaking locks: every verdict, every way to the table, races, forged registries.
+#
+#   make check-break                     BREAKS=1000 make check-break: more races
+BREAKS ?= 120
+BREAK_BUILT := $(BUILD)/break/writer $(BUILD)/break/writer-static $(BUILD)/break/layout \
+	$(BUILD)/e2e/act
+
+CHECKS += check-break
+LINT_C += $(wildcard tests/break/src/*.c)
+LINT_SH += $(wildcard tests/break/*.sh)
+
+.PHONY: check-break
+check-break: all $(BREAK_BUILT)
+	@status=0; for test in tests/break/*.sh; do \
+		echo "# $$test"; BUILD=$(BUILD) BREAKS=$(BREAKS) ./$$test || status=1; \
+	done; exit $$status
+
+$(BUILD)/break/%: tests/break/src/%.c
+	@mkdir -p $(@D)
+	$(CC) $(BASE_CFLAGS) $(BASE_LDFLAGS) -o $@ $< -pthread
+
+$(BUILD)/break/writer-static: tests/break/src/writer.c
+	@mkdir -p $(@D)
+	$(CC) $(BASE_CFLAGS) -static -o $@ $< -pthread
