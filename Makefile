@@ -24,6 +24,7 @@ PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib
 SHIMDIR ?= $(LIBDIR)
+SHIMSETDIR ?= $(LIBDIR)/lockshim
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
 DOCDIR ?= $(PREFIX)/share/doc/lockshim
@@ -76,7 +77,7 @@ uninstall:
 	@staged=$$(mktemp -d) && trap 'rm -rf "$$staged"' EXIT && \
 	$(MAKE) --no-print-directory -s install DESTDIR="$$staged" && \
 	(cd "$$staged" && find . ! -type d -print0) | (cd "$(DESTDIR)/" && xargs -0 rm -fv) && \
-	(cd "$$staged" && find . -depth -type d -name '*lockshim*' -print0) | \
+	(cd "$$staged" && find . -depth -type d -path '*lockshim*' -print0) | \
 		(cd "$(DESTDIR)/" && xargs -0r rmdir --ignore-fail-on-non-empty 2>/dev/null || :)
 
 lint: lint-format lint-tidy lint-cppcheck lint-shell

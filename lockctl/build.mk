@@ -4,7 +4,7 @@ DEPS_BUILD += libbsd-dev libinih-dev libsmartcols-dev
 LOCKCTL_SOURCES := $(wildcard lockctl/*.c lockctl/inspect/*.c lockctl/doctor/*.c)
 LOCKCTL_OBJECTS := $(LOCKCTL_SOURCES:%.c=$(BUILD)/obj/%.o)
 LOCKCTL_CFLAGS = $(BASE_CFLAGS) $(CFLAGS) $(HARDENED) $(shell pkg-config --cflags libbsd-overlay inih smartcols) \
-	-DLIBDIR='"$(SHIMDIR)"'
+	-DLIBDIR='"$(SHIMDIR)"' -DSHIMSETDIR='"$(SHIMSETDIR)"'
 LOCKCTL_LIBS = $(shell pkg-config --libs libbsd-overlay inih smartcols)
 
 all: $(BUILD)/lockctl
@@ -13,7 +13,7 @@ all: $(BUILD)/lockctl
 .PHONY: force
 $(BUILD)/obj/shimdir: force
 	@mkdir -p $(@D)
-	@echo '$(SHIMDIR)' | cmp -s - $@ || echo '$(SHIMDIR)' >$@
+	@echo '$(SHIMDIR) $(SHIMSETDIR)' | cmp -s - $@ || echo '$(SHIMDIR) $(SHIMSETDIR)' >$@
 
 $(LOCKCTL_OBJECTS): $(BUILD)/obj/%.o: %.c $(BUILD)/obj/shimdir
 	@mkdir -p $(@D)

@@ -68,7 +68,7 @@ static int print_all(const struct tables *tables, const char *wanted_shim)
     char *shim = shim_find(wanted_shim);
     if (shim == NULL)
         return STATUS_SETTINGS;
-    struct guard guard = {shim, true, tables->eager};
+    struct guard guard = {shim, shim_entry(shim), true, tables->eager};
     char **variables = guard_variables(&tables->settings, &guard, environ);
     if (variables == NULL)
         return STATUS_SETTINGS;

@@ -59,11 +59,11 @@ static void append(char *text, const char *entry)
     memcpy(text + length, entry, strlen(entry) + 1);
 }
 
-/* What was preloaded before, and the shim if it is `wanted`; NULL: nothing. */
-static char *preload_variable(const char *shim, bool wanted, char *const *before)
+/* What was preloaded before, and the shim if it can be loaded; NULL: nothing. */
+static char *preload_variable(const struct guard *guard, char *const *before)
 {
     char *old = copy_text(find_variable(before, PRELOAD));
-    size_t size = sizeof PRELOAD + strlen(old) + strlen(shim) + 2;
+    size_t size = sizeof PRELOAD + strlen(old) + strlen(guard->entry) + 2;
     char *first = calloc(1, size);
     char *rest = calloc(1, size);
     if (first == NULL || rest == NULL)
@@ -72,10 +72,10 @@ static char *preload_variable(const char *shim, bool wanted, char *const *before
     memcpy(rest, "=", 2);
     char *left = old;
     for (char *entry; (entry = strsep(&left, " :")) != NULL;)
-        if (*entry != '\0' && !is_shim(entry, shim))
+        if (*entry != '\0' && !is_shim(entry, guard->shim))
             append(must_be_first(entry) ? first : rest, entry);
-    if (wanted)
-        append(first, shim);
+    if (guard->loadable)
+        append(first, guard->entry);
     if (rest[1] != '\0')
         append(first, rest + 1);
     free(rest);
@@ -118,7 +118,7 @@ char **guard_variables(const struct settings *settings, const struct guard *guar
     variables[count] = tables_variable(settings);
     if (variables[count++] == NULL)
         return NULL;
-    char *preload = preload_variable(guard->shim, guard->loadable, before);
+    char *preload = preload_variable(guard, before);
     if (preload != NULL)
         variables[count++] = preload;
     /* libuv would use io_uring, which no preload can see. */

@@ -16,8 +16,15 @@ char *shim_find(const char *wanted);
 /* The same without a complaint: `message` says what is wrong. */
 char *shim_look(const char *wanted, char *message, size_t size);
 
+/*
+ * What LD_PRELOAD gets for it: where there are builds for several libcs, the entry by which each
+ * loader finds its own ("…/$LIB/…"); else the shim's path.
+ */
+const char *shim_entry(const char *shim);
+
 struct guard {
     const char *shim;
+    const char *entry; /* as shim_entry() returned it */
     bool loadable; /* into the program that is started: with another libc it would not even start */
     bool eager;
 };

@@ -12,6 +12,7 @@
 #include "shim/lock/command.h"
 #include "shim/program/program.h"
 
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -160,17 +161,32 @@ static int run_supervised(const struct run *run)
     return status;
 }
 
+/* As it will be started: what LD_PRELOAD is then tells whether there is a shim for its libc. */
+static void examine_program(struct run *run, const char *entry)
+{
+    char *environment[] = {NULL, NULL, NULL};
+    const char *search = getenv("PATH");
+    if (asprintf(&environment[0], "LD_PRELOAD=%s", entry) < 0 ||
+        (search != NULL && asprintf(&environment[1], "PATH=%s", search) < 0))
+        err(STATUS_FAILED, NULL);
+    program_examine_name(run->words[0], search, run->words, environment, &run->program);
+    free(environment[0]);
+    free(environment[1]);
+}
+
 static int start(struct run *run, const char *shim)
 {
     int status = check_eager(&run->tables);
     if (status != STATUS_DONE)
         return status;
-    program_examine_name(run->words[0], getenv("PATH"), run->words, environ, &run->program);
+    const char *entry = shim_entry(shim);
+    examine_program(run, entry);
     const struct table_settings *other = find_other_scope(run);
     if (is_out_of_reach(run) && other != NULL)
         return refuse_program(run, other);
     const struct settings *settings = &run->tables.settings;
     struct guard guard = {.shim = shim,
+                          .entry = entry,
                           .loadable = run->program.reach != PROGRAM_OTHER_LIBC,
                           .eager = run->tables.eager && other != NULL};
     char **variables = guard_variables(settings, &guard, environ);

@@ -8,6 +8,7 @@
 #include "lockctl/paths.h"
 #include "shim/lock/kernel.h"
 
+#include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
 #include <limits.h>
@@ -154,4 +155,48 @@ char *shim_find(const char *wanted)
     if (path == NULL)
         complain("%s", message);
     return path;
+}
+
+static bool is_same_file(const struct stat *status, const char *directory, const char *rest)
+{
+    char path[PATH_MAX];
+    struct stat other;
+    int length = snprintf(path, sizeof path, "%s%s", directory, rest);
+    return length < (int)sizeof path && kernel_fstatat(AT_FDCWD, path, &other, 0) == 0 &&
+           other.st_dev == status->st_dev && other.st_ino == status->st_ino;
+}
+
+/* Without loading it: the loader says nothing where it found a file that it was not to load. */
+static bool loader_finds(const char *entry)
+{
+    (void)dlerror();
+    void *loaded = dlopen(entry, RTLD_LAZY | RTLD_NOLOAD);
+    if (loaded != NULL)
+        (void)dlclose(loaded);
+    return loaded != NULL || dlerror() == NULL;
+}
+
+/* The entry for a set of shims in `directory`, if this shim is one of it; or NULL. */
+static char *entry_in_set(const char *shim, const char *directory)
+{
+    struct stat status;
+    char entry[PATH_MAX];
+    if (kernel_fstatat(AT_FDCWD, shim, &status, 0) != 0 ||
+        !is_same_file(&status, directory, "/lib64/" SHIM_NAME) ||
+        !is_same_file(&status, directory, "/lib/" SHIM_NAME) || judge_name(directory) != NULL)
+        return NULL;
+    int length = snprintf(entry, sizeof entry, "%s/$LIB/" SHIM_NAME, directory);
+    return length < (int)sizeof entry && exists(entry) && loader_finds(entry) ? copy_text(entry)
+                                                                              : NULL;
+}
+
+const char *shim_entry(const char *shim)
+{
+    char beside[PATH_MAX];
+    const char *slash = strrchr(shim, '/');
+    int length = snprintf(beside, sizeof beside, "%.*s/lockshim", (int)(slash - shim), shim);
+    const char *entry = length < (int)sizeof beside ? entry_in_set(shim, beside) : NULL;
+    if (entry == NULL)
+        entry = entry_in_set(shim, SHIMSETDIR);
+    return entry != NULL ? entry : shim;
 }

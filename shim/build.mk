@@ -23,7 +23,7 @@ $(BUILD)/obj/shim/%.o: shim/%.c
 # Exported is what symbols.def names, and nothing else.
 $(BUILD)/obj/shim/liblockshim.map: shim/interpose/symbols.def
 	@mkdir -p $(@D)
-	{ echo '{ global:'; sed -nE 's/^(EARLY|SYMBOL|SINCE)\(([A-Za-z0-9_]+).*/  \2;/p' $<; \
+	{ echo '{ global:'; sed -nE 's/^(EARLY|SYMBOL|GLIBC|EARLY_GLIBC|SINCE)\(([A-Za-z0-9_]+).*/  \2;/p' $<; \
 	  echo 'local: *; };'; } > $@
 
 $(BUILD)/liblockshim.so: $(SHIM_OBJECTS) $(BUILD)/obj/shim/liblockshim.map
@@ -32,9 +32,59 @@ $(BUILD)/liblockshim.so: $(SHIM_OBJECTS) $(BUILD)/obj/shim/liblockshim.map
 		-Wl,-soname,liblockshim.so -Wl,--version-script=$(BUILD)/obj/shim/liblockshim.map \
 		-o $@ $(SHIM_OBJECTS)
 
-.PHONY: install-shim
+# Builds for programs of another libc, and the directory from which each program's own loader takes
+# the one that fits. LD_PRELOAD names it with $LIB in the path: glibc puts its library directory there
+# (lib/x86_64-linux-gnu, lib64, lib: the distributions differ), musl looks for a directory that is
+# called so. So one entry serves both, and neither complains of the other's.
+SHIM_SET := $(BUILD)/lockshim
+SHIM_SET_DIRS := $(patsubst %,lib/%,$(shell $(CC) -print-multiarch 2>/dev/null)) lib64 lib
+SHIM_MUSL_CC := $(if $(SANITIZE),,$(shell command -v musl-gcc 2>/dev/null))
+SHIM_MUSL_OBJECTS := $(SHIM_SOURCES:%.c=$(BUILD)/musl/%.o)
+# musl's own headers convert signs in macros; the unnamed members of interpose/musl.h are Microsoft's.
+SHIM_MUSL_CFLAGS := $(filter-out -fsanitize=%,$(BASE_CFLAGS)) -Wno-sign-conversion -fms-extensions \
+	-idirafter $(BUILD)/musl/include
+
+# The kernel's headers, and no other of the glibc system's.
+$(BUILD)/musl/include:
+	@mkdir -p $@
+	ln -sfn /usr/include/linux $@/linux
+	ln -sfn /usr/include/asm-generic $@/asm-generic
+	ln -sfn $(firstword $(wildcard /usr/include/$(shell $(CC) -print-multiarch)/asm /usr/include/asm)) $@/asm
+
+$(BUILD)/musl/%.o: %.c | $(BUILD)/musl/include
+	@mkdir -p $(@D)
+	$(SHIM_MUSL_CC) $(SHIM_MUSL_CFLAGS) $(CFLAGS) $(SHIM_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/musl/liblockshim.map: shim/interpose/symbols.def
+	@mkdir -p $(@D)
+	{ echo '{ global:'; sed -nE 's/^(EARLY|SYMBOL)\(([A-Za-z0-9_]+).*/  \2;/p' $<; \
+	  echo 'local: *; };'; } > $@
+
+$(BUILD)/musl/liblockshim.so: $(SHIM_MUSL_OBJECTS) $(BUILD)/musl/liblockshim.map
+	$(SHIM_MUSL_CC) -shared $(LDFLAGS) -Wl,-z,defs -Wl,-O1 -Wl,--hash-style=gnu \
+		-Wl,-soname,liblockshim.so -Wl,--version-script=$(BUILD)/musl/liblockshim.map \
+		-o $@ $(SHIM_MUSL_OBJECTS)
+
+ifneq ($(SHIM_MUSL_CC),)
+all: $(SHIM_SET)
+endif
+.PHONY: $(SHIM_SET)
+$(SHIM_SET): $(BUILD)/liblockshim.so $(BUILD)/musl/liblockshim.so
+	@for directory in $(SHIM_SET_DIRS); do mkdir -p $@/$$directory && \
+		ln -sfr $(BUILD)/liblockshim.so $@/$$directory/ || exit 1; done
+	@mkdir -p '$@/$$LIB' && ln -sfr $(BUILD)/musl/liblockshim.so '$@/$$LIB/'
+
+.PHONY: install-shim install-shim-set
 INSTALLS += install-shim
 install-shim: $(BUILD)/liblockshim.so
 	install -D -m 0644 $< $(DESTDIR)$(SHIMDIR)/liblockshim.so
+ifneq ($(SHIM_MUSL_CC),)
+INSTALLS += install-shim-set
+install-shim-set: $(BUILD)/musl/liblockshim.so install-shim
+	for directory in $(SHIM_SET_DIRS); do mkdir -p $(DESTDIR)$(SHIMSETDIR)/$$directory && \
+		{ [ $(SHIMSETDIR)/$$directory = $(SHIMDIR) ] || \
+		ln -sfr $(DESTDIR)$(SHIMDIR)/liblockshim.so $(DESTDIR)$(SHIMSETDIR)/$$directory/; } || exit 1; done
+	install -D -m 0644 $< '$(DESTDIR)$(SHIMSETDIR)/$$LIB/liblockshim.so'
+endif
 
--include $(SHIM_OBJECTS:.o=.d) $(SHIM_SHARED_OBJECTS:.o=.d)
+-include $(SHIM_OBJECTS:.o=.d) $(SHIM_SHARED_OBJECTS:.o=.d) $(SHIM_MUSL_OBJECTS:.o=.d)

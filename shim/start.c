@@ -297,12 +297,18 @@ void start_forked(void)
     touch_forked();
 }
 
+/* glibc hands its constructors what main gets; musl nothing, but it has set environ by then. */
 __attribute__((constructor(101))) static void construct(int count, char **arguments,
                                                         char **given_environment)
 {
     (void)count;
     (void)arguments;
+#ifdef __GLIBC__
     environment = given_environment;
+#else
+    (void)given_environment;
+    environment = environ;
+#endif
     real_bind();
     (void)start_guarding();
 }

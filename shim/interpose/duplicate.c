@@ -116,7 +116,7 @@ INTERPOSE ssize_t recvmsg(int socket, struct msghdr *message, int flags)
     return result;
 }
 
-INTERPOSE int recvmmsg(int socket, struct mmsghdr *messages, unsigned count, int flags,
+INTERPOSE int recvmmsg(int socket, struct mmsghdr *messages, unsigned count, recvmmsg_flags flags,
                        struct timespec *timeout)
 {
     int result = REAL(recvmmsg)(socket, messages, count, flags, timeout);

@@ -175,7 +175,7 @@ static bool call_on_data(long number, const struct arguments *arguments, long *r
         *result = tee(A(0, int), A(1, int), A(2, size_t), A(3, unsigned));
         return true;
     case SYS_ioctl:
-        *result = ioctl(A(0, int), A(1, unsigned long), A(2, void *));
+        *result = ioctl(A(0, int), A(1, ioctl_request), A(2, void *));
         return true;
     case SYS_mmap:
         *result =
@@ -222,7 +222,7 @@ static bool call_on_descriptors(long number, const struct arguments *arguments, 
         *result = recvmsg(A(0, int), A(1, struct msghdr *), A(2, int));
         return true;
     case SYS_recvmmsg:
-        *result = recvmmsg(A(0, int), A(1, struct mmsghdr *), A(2, unsigned), A(3, int),
+        *result = recvmmsg(A(0, int), A(1, struct mmsghdr *), A(2, unsigned), A(3, recvmmsg_flags),
                            A(4, struct timespec *));
         return true;
     case SYS_pidfd_getfd:

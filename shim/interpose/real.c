@@ -5,6 +5,7 @@
  * libraries that call before this one is set up.
  */
 #include "shim/interpose/real.h"
+#include "shim/interpose/stand_in.h"
 
 #include "shim/lock/kernel.h"
 #include "shim/lock/objects.h"
@@ -12,6 +13,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <string.h>
 
 static long set_errno(long result)
 {
@@ -125,17 +127,41 @@ static bool add_object(const struct object *object, void *context)
     return next.count < OBJECTS_MAXIMUM;
 }
 
+static void *find_function(const char *name)
+{
+    for (int i = 0; i < next.count; i++) {
+        void *function = object_function(&next.objects[i], name);
+        if (function != NULL)
+            return function;
+    }
+    return NULL;
+}
+
+/* What a libc does not have by this name it may have without the 64 in it (musl). */
+static void *find_without_64(const char *name)
+{
+    char plain[32];
+    const char *suffix = strstr(name, "64");
+    if (suffix == NULL || strlen(name) >= sizeof plain)
+        return NULL;
+    size_t length = (size_t)(suffix - name);
+    memcpy(plain, name, length);
+    memcpy(plain + length, suffix + 2, strlen(suffix + 2) + 1);
+    void *function = find_function(plain);
+    return function != NULL ? function : stand_in_for(plain);
+}
+
 void *real_look_up(void **slot, const char *name)
 {
     real_bind();
-    for (int i = 0; i < next.count; i++) {
-        void *function = object_function(&next.objects[i], name);
-        if (function != NULL) {
-            *slot = function;
-            return function;
-        }
-    }
-    return NULL;
+    void *function = find_function(name);
+    if (function == NULL)
+        function = stand_in_for(name);
+    if (function == NULL)
+        function = find_without_64(name);
+    if (function != NULL)
+        *slot = function;
+    return function;
 }
 
 void real_bind(void)

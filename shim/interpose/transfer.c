@@ -37,18 +37,18 @@ INTERPOSE ssize_t tee(int from, int to, size_t size, unsigned flags)
     GUARDED_DESCRIPTOR(ssize_t, -1, to, TOUCH_CHANGE, REAL(tee)(from, to, size, flags));
 }
 
-static bool ioctl_changes(unsigned long request)
+static bool ioctl_changes(unsigned request)
 {
     return request == FICLONE || request == FICLONERANGE || request == FIDEDUPERANGE;
 }
 
-INTERPOSE int ioctl(int descriptor, unsigned long request, ...)
+INTERPOSE int ioctl(int descriptor, ioctl_request request, ...)
 {
     va_list arguments;
     va_start(arguments, request);
     void *argument = va_arg(arguments, void *);
     va_end(arguments);
-    if (!ioctl_changes(request))
+    if (!ioctl_changes((unsigned)request))
         return REAL(ioctl)(descriptor, request, argument);
     GUARDED_DESCRIPTOR(int, -1, descriptor, TOUCH_CHANGE,
                        REAL(ioctl)(descriptor, request, argument));
@@ -65,7 +65,7 @@ INTERPOSE int aio_write64(struct aiocb64 *request)
 }
 
 /* The first of the writes that concerns a table stands for all: they are one operation. */
-INTERPOSE int lio_listio(int mode, struct aiocb *const list[], int count, struct sigevent *event)
+INTERPOSE int lio_listio(int mode, aiocb_listed list[restrict], int count, struct sigevent *event)
 {
     int descriptor = -1;
     for (int i = 0; i < count && descriptor_word(descriptor) == 0; i++) {

@@ -12,10 +12,12 @@
 
 #if defined(__x86_64__)
 #define OUR_MACHINE EM_X86_64
-#define OUR_LOADER "ld-linux-x86-64.so.2"
+#define GLIBC_LOADER "ld-linux-x86-64.so.2"
+#define MUSL_LOADER "ld-musl-x86_64.so.1"
 #elif defined(__aarch64__)
 #define OUR_MACHINE EM_AARCH64
-#define OUR_LOADER "ld-linux-aarch64.so.1"
+#define GLIBC_LOADER "ld-linux-aarch64.so.1"
+#define MUSL_LOADER "ld-musl-aarch64.so.1"
 #endif
 #define OUR_CLASS ELFCLASS64
 #define OUR_DATA (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? ELFDATA2LSB : ELFDATA2MSB)
@@ -195,9 +197,23 @@ static const char *last_part(const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
+bool loader_is_glibc(const char *path)
+{
+    return strcmp(last_part(path), GLIBC_LOADER) == 0;
+}
+
+bool loader_is_musl(const char *path)
+{
+    return strcmp(last_part(path), MUSL_LOADER) == 0;
+}
+
 bool loader_is_ours(const char *path)
 {
-    return strcmp(last_part(path), OUR_LOADER) == 0;
+#ifdef __GLIBC__
+    return loader_is_glibc(path);
+#else
+    return loader_is_musl(path);
+#endif
 }
 
 /* On systems whose loader has another name, what loaded this program can load the shim again. */

@@ -33,10 +33,15 @@ struct elf_facts {
 bool elf_has_magic(const struct program_file *file);
 void elf_read_facts(const struct program_file *file, struct elf_facts *facts);
 
-/* Is it glibc's dynamic loader for this machine, by the last part of its name? */
+/* Whose dynamic loader for this machine is it, by the last part of its name? Ours: this code's. */
+bool loader_is_glibc(const char *path);
+bool loader_is_musl(const char *path);
 bool loader_is_ours(const char *path);
 /* Was the running program itself started through a loader of this path? */
 bool loader_runs_us(const char *path);
+
+/* Will the loader of another libc find a shim of its own, by the LD_PRELOAD in `environment`? */
+bool preload_serves(char *const *environment, const char *loader);
 
 /*
  * What a program would find in its argv after argv[0]: words put in front (by a `#!` line, by

@@ -19,6 +19,7 @@
 struct walk {
     struct program_report *report; /* its path is the file looked at */
     const char *search;
+    char *const *environment;
     bool loader_maps; /* run by the loader called by hand, which asks for no execute permission */
     struct words words;
 };
@@ -156,7 +157,8 @@ static int judge_elf(struct walk *walk, const struct program_file *file)
         return PROGRAM_GO;
     if (facts.loader[0] == '\0')
         return judge_without_loader(walk, file);
-    if (!loader_is_ours(facts.loader) && !loader_runs_us(facts.loader))
+    if (!loader_is_ours(facts.loader) && !loader_runs_us(facts.loader) &&
+        !preload_serves(walk->environment, facts.loader))
         return PROGRAM_OTHER_LIBC;
     if (strcmp(last_part(walk->report->path), "env") == 0)
         return follow_env(walk);
@@ -231,6 +233,7 @@ static void begin_walk(struct walk *walk, struct program_report *report, char *c
 {
     walk->report = report;
     walk->search = NULL;
+    walk->environment = environment;
     walk->loader_maps = false;
     walk->words.front_count = 0;
     walk->words.text_used = 0;

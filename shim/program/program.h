@@ -15,7 +15,7 @@ enum program_reach {
     PROGRAM_SETUID,        /* set-user-ID or set-group-ID to other than the caller */
     PROGRAM_CAPABILITIES,  /* file capabilities: the loader ignores preloads */
     PROGRAM_GO,            /* makes its system calls itself, even when linked dynamically */
-    PROGRAM_OTHER_LIBC,    /* another loader than this libc's (musl, …) */
+    PROGRAM_OTHER_LIBC,    /* another libc's loader, for which LD_PRELOAD has no shim */
     PROGRAM_OTHER_MACHINE, /* another architecture or word size */
     PROGRAM_UNREADABLE,    /* executable but not readable: nobody can tell, so it counts as out of
                               reach */
@@ -29,7 +29,8 @@ struct program_report {
 /*
  * Judges the program that execve(path) would run. Follows `#!` interpreters (at most 4 deep, as the
  * kernel does), and where the interpreter or the program itself is env(1), the program that env
- * would run, by `arguments` (argv, may be NULL) and the PATH in `environment`.
+ * would run, by `arguments` (argv, may be NULL) and the PATH in `environment`. The LD_PRELOAD there
+ * tells whether programs of another libc have a shim of theirs.
  * Thread- and signal-safe; errno is kept. Uses about 12 KiB of stack.
  */
 void program_examine(const char *path, char *const *arguments, char *const *environment,

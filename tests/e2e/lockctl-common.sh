@@ -4,6 +4,9 @@ here=$(dirname "$(realpath "$0")")
 BUILD=$(realpath "${BUILD:-build}")
 lockctl=$BUILD/lockctl
 [ -x "$lockctl" ] || { echo "not ok there is no $lockctl" && exit 1; }
+# What LD_PRELOAD gets: the shim, or where there is one for musl as well, the entry for both.
+preload=$BUILD/liblockshim.so
+[ ! -e "$BUILD/lockshim/\$LIB/liblockshim.so" ] || preload=$BUILD/lockshim/\$LIB/liblockshim.so
 work=$(mktemp -d /tmp/lockctl-test-XXXXXX)
 passed=0 failed=0 skipped=0
 clean_up() { chmod -R u+rwX "$work" 2>/dev/null; rm -rf "$work"; }

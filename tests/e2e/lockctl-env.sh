@@ -49,7 +49,7 @@ check "as the shim reads them" grep '\\\\303\\\\251\\\\377' lines
 refute "env creates nothing" test -e new.lock
 libm=$(ldconfig -p 2>/dev/null | sed -n 's/.*libm.so.6 .*x86-64.* => //p' | head -1)
 LD_PRELOAD=$libm "$lockctl" env --table table >lines
-check "other preloads stay" grep -F -x "LD_PRELOAD=\"$BUILD/liblockshim.so${libm:+:}$libm\"" lines
+check "other preloads stay" grep -F -x "LD_PRELOAD=\"${preload/\$/\\\$}${libm:+:}$libm\"" lines
 "$lockctl" env --table table --eager >lines
 check "eager" grep -x 'LOCKSHIM_EAGER="1"' lines
 finish

@@ -8,7 +8,7 @@ mkdir outer inner
 "$lockctl" run --table outer --scope session "$lockctl" run --table inner env >text
 check "the inner table comes first" grep "^LOCKSHIM_TABLES=$work/inner scope=command" text
 check "the outer table stays as it was" grep "^$work/outer scope=session" text
-check "the shim is preloaded once" grep -x "LD_PRELOAD=$BUILD/liblockshim.so" text
+check "the shim is preloaded once" grep -F -x "LD_PRELOAD=$preload" text
 
 "$lockctl" run --table outer --timeout 7 "$lockctl" run --table ./outer --scope call env >text
 check "what is said inside goes before" grep "^LOCKSHIM_TABLES=$work/outer scope=call" text
@@ -26,7 +26,7 @@ one_line "a wrong variable" 78 "LOCKSHIM_SCOPE 'x' is not a scope" \
 cp "$BUILD/liblockshim.so" copy.so
 ln -s "$BUILD/liblockshim.so" linked.so
 LD_PRELOAD=$work/linked.so "$lockctl" run --table inner env >text
-check "the shim by another name is the shim" grep -x "LD_PRELOAD=$BUILD/liblockshim.so" text
+check "the shim by another name is the shim" grep -F -x "LD_PRELOAD=$preload" text
 for scope in command process; do
     expect "three deep, $scope" 6 'inside' "$lockctl" run --table outer --scope $scope \
         "$lockctl" run --table inner --scope $scope "$lockctl" run --table outer --scope $scope \

@@ -44,7 +44,7 @@ finish() {
 # --- what is in them ---
 version=$("$BUILD/lockctl" --version)
 version=${version#lockctl }
-for package in liblockshim lockctl libtablestore0 libtablestore-dev tablestore; do
+for package in liblockshim liblockshim-musl lockctl libtablestore0 libtablestore-dev tablestore; do
     deb=$(echo "$debs/${package}_${version}"_*.deb)
     check "$package has the version of the sources" test -s "$deb"
     mkdir -p "$work/$package"
@@ -55,7 +55,7 @@ done
 check "the shim lies where \$LIB leads to" test -s "$(echo "$work"/liblockshim/usr/lib/lockshim/lib/*/liblockshim.so)"
 check "lockctl has its manual" sh -c "zcat $work/lockctl/usr/share/man/man1/lockctl.1.gz | cmp - man/lockctl.1"
 check "no file is in two packages" nothing sh -c \
-    "for p in liblockshim lockctl libtablestore0 libtablestore-dev tablestore; do (cd $work/\$p && find . ! -type d); done | sort | uniq -d"
+    "for p in liblockshim liblockshim-musl lockctl libtablestore0 libtablestore-dev tablestore; do (cd $work/\$p && find . ! -type d); done | sort | uniq -d"
 for library in $(sed -nE 's/^(DEPS_BUILD) \+=(.*)/\2/p' ./*/build.mk | tr ' ' '\n' | grep -e '-dev$' | sort -u); do
     check "debian/control knows of $library" grep -q "^ $library,\$" debian/control
 done
@@ -79,8 +79,8 @@ mkdir "$root/debs"
 cp "$debs"/*_"$version"_*.deb "$root/debs"
 rm -f "$root"/debs/*-dbgsym_*
 check "apt installs them" inside sh -c 'apt-get update && apt-get install -y --no-install-recommends /debs/*.deb'
-check "all are installed" inside sh -c '[ "$(dpkg -l liblockshim lockctl libtablestore0 libtablestore-dev tablestore | grep -c ^ii)" = 5 ]'
-check "they pass dpkg --verify" nothing inside dpkg --verify liblockshim lockctl libtablestore0 tablestore
+check "all are installed" inside sh -c '[ "$(dpkg -l liblockshim liblockshim-musl lockctl libtablestore0 libtablestore-dev tablestore | grep -c ^ii)" = 6 ]'
+check "they pass dpkg --verify" nothing inside dpkg --verify liblockshim liblockshim-musl lockctl libtablestore0 tablestore
 # A count that several raise at once: without the lock some are lost.
 cat >"$root/root/count.sh" <<'EOF'
 cd /root && mkdir -p table && echo 0 >table/n
@@ -98,6 +98,26 @@ check "the same goes wrong unguarded" sh -c '! "$@"' sh \
     env -i PATH=/usr/bin:/bin chroot "$root" sh /root/count.sh "$raise"
 check "tablestore works" inside sh -c 'cd /root && tablestore create t a:int && tablestore insert t a=1 && tablestore verify t'
 
+if command -v musl-gcc >/dev/null; then
+    cat >"$work/raise.c" <<'EOF'
+#include <stdio.h>
+#include <unistd.h>
+int main(void)
+{
+    int n = 0;
+    FILE *file = fopen("/root/table/n", "r");
+    if (file == NULL || fscanf(file, "%d", &n) != 1 || fclose(file) != 0)
+        return 1;
+    usleep(20000);
+    file = fopen("/root/table/n", "w");
+    return file == NULL || fprintf(file, "%d\n", n + 1) < 0 || fclose(file) != 0;
+}
+EOF
+    musl-gcc -o "$root/root/raise" "$work/raise.c"
+    cp -L /lib/ld-musl-*.so.1 "$root/lib"
+    check "lockctl guards musl programs" inside sh /root/count.sh "lockctl run --scope process --table table -- /root/raise"
+fi
+
 # An upgrade: the same packages under a later version, while a guarded program runs.
 mkdir "$work/later"
 for deb in "$root"/debs/*.deb; do
@@ -113,9 +133,9 @@ check "they upgrade below a running program" inside sh -c '
     { lockctl run --table running -- sh -c "echo 1 >running/a; : >ready; while [ ! -e go ]; do sleep 0.05; done; echo 2 >running/b" & } &&
     while [ ! -e ready ]; do sleep 0.05; done && dpkg -i /later/*.deb; status=$?; : >go; wait &&
     [ $status = 0 ] && [ "$(cat running/b)" = 2 ]'
-check "all are the later version" inside sh -c "[ \$(dpkg -l | grep -c '+later') = 5 ]"
+check "all are the later version" inside sh -c "[ \$(dpkg -l | grep -c '+later') = 6 ]"
 check "lockctl guards after the upgrade" inside sh /root/count.sh "lockctl run --table table -- $raise"
-check "they are purged" inside apt-get purge -y --autoremove liblockshim lockctl libtablestore0 libtablestore-dev tablestore
+check "they are purged" inside apt-get purge -y --autoremove liblockshim liblockshim-musl lockctl libtablestore0 libtablestore-dev tablestore
 check "nothing of them is left" nothing sh -c \
     "find $root/usr $root/etc $root/var/lib/dpkg/info -iname '*lockshim*' -o -iname '*lockctl*' -o -iname '*tablestore*'"
 check "a table and its lock are left" test -e "$root/root/table.lock" -a -e "$root/root/table/n"

@@ -41,7 +41,7 @@ chmod|chown|utime|(get|set|list|remove)xattr|clone$|unshare|setns|^shm|^mq_|^sem
 utmpx?$|updwtmp|logwtmp|log(in|out)$|utxent|utent|lckpwdf
 PATTERNS
 exported "$libc" | grep -E -f "$work/about-files" >"$work/considered"
-sed -nE 's/^(EARLY|SYMBOL|SINCE)\(([A-Za-z0-9_]+).*/\2/p' shim/interpose/symbols.def |
+sed -nE 's/^(EARLY|SYMBOL|GLIBC|EARLY_GLIBC|SINCE)\(([A-Za-z0-9_]+).*/\2/p' shim/interpose/symbols.def |
     sort -u >"$work/interposed"
 # A decision is a name, or a pattern with * in it, and the reason behind it.
 sed -nE 's/^([A-Za-z0-9_*]+)[[:blank:]].+/^\1$/p' "$decisions" | sed 's/\*/.*/g' >"$work/decided"
@@ -62,7 +62,7 @@ grep -vF '.*' "$work/decided" | grep -E -f - "$work/interposed" >"$work/both"
 each "is interposed, and in $decisions as well" <"$work/both"
 
 # What is interposed exists in libc, but for what came later.
-sed -nE 's/^(EARLY|SYMBOL)\(([A-Za-z0-9_]+).*/\2/p' shim/interpose/symbols.def | sort -u |
+sed -nE 's/^(EARLY|SYMBOL|GLIBC|EARLY_GLIBC)\(([A-Za-z0-9_]+).*/\2/p' shim/interpose/symbols.def | sort -u |
     grep -vxF -f "$work/considered" >"$work/unknown"
 exported "$libc" >"$work/libc"
 grep -vxF -f "$work/libc" "$work/unknown" >"$work/missing"
