@@ -11,7 +11,7 @@ LINT_SH += $(wildcard tests/break/*.sh)
 
 .PHONY: check-break
 check-break: all $(BREAK_BUILT)
-	@status=0; for test in tests/break/*.sh; do \
+	@status=0; for test in tests/break/*.sh tests/break/races.py; do \
 		echo "# $$test"; BUILD=$(BUILD) BREAKS=$(BREAKS) ./$$test || status=1; \
 	done; exit $$status
 
