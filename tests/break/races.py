@@ -93,11 +93,14 @@ def one(number, work):
     kill_all(holder, signal.SIGCONT)
     time.sleep(0.01)
     kill_all(holder, signal.SIGTERM)
-    try:
-        holder.wait(timeout=30)
-    except subprocess.TimeoutExpired:
-        kill_all(holder, signal.SIGKILL)
-        return what + ": the holder does not end", None
+    deadline = time.monotonic() + 30
+    while holder.poll() is None:
+        # lockctl run stops with its command: it may do so after it was continued.
+        kill_all(holder, signal.SIGCONT)
+        if time.monotonic() > deadline:
+            kill_all(holder, signal.SIGKILL)
+            return what + ": the holder does not end", None
+        time.sleep(0.005)
     kill_all(holder, signal.SIGKILL)
     after = contents(table)
     if done.returncode != 0:
