@@ -37,6 +37,8 @@ static const struct option_description OPTIONS[] = {
     {"shared", NULL, "only read: lock shared, refuse changes (EROFS)"},
     {"timeout", "SECONDS", "wait no longer; 0: do not wait (default: for ever)"},
     {"on-crash", "POLICY", "the last holder died inside: report (default), fail,\nrollback"},
+    {"durable", NULL, "rollback: also after a power cut (waits for the disk)"},
+    {"undo-limit", "SIZE", "rollback: what copies may take, with K, M, G\n(default 1G)"},
     {"dependents", "POLICY", "who the holder waits for: may join (default), must wait"},
     {"lost-update", "POLICY", "updates that would be lost: fail (default), report"},
     {"log", "WHERE", "log to a file, stderr or none (default)"},

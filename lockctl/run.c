@@ -91,6 +91,17 @@ static int refuse_program(const struct run *run, const struct table_settings *ta
     return STATUS_NOT_EXECUTABLE;
 }
 
+/* What the shim can't see can't be rolled back. */
+static const struct table_settings *find_journaled(const struct run *run)
+{
+    const struct settings *settings = &run->tables.settings;
+    for (size_t i = 0; i < settings->count; i++)
+        if (settings->tables[i].on_crash == ON_CRASH_ROLLBACK &&
+            !settings_names_program(settings->tables[i].exempt, run->program.path))
+            return &settings->tables[i];
+    return NULL;
+}
+
 static int check_eager(const struct tables *tables)
 {
     for (size_t i = 0; tables->eager && i < tables->settings.count; i++) {
@@ -184,6 +195,12 @@ static int start(struct run *run, const char *shim)
     const struct table_settings *other = find_other_scope(run);
     if (is_out_of_reach(run) && other != NULL)
         return refuse_program(run, other);
+    if (is_out_of_reach(run) && find_journaled(run) != NULL) {
+        complain("%s cannot be rolled back: %s %s; use --on-crash report or fail for it",
+                 shown(run->words[0]), shown(run->program.path),
+                 program_reach_text(run->program.reach));
+        return STATUS_NOT_EXECUTABLE;
+    }
     const struct settings *settings = &run->tables.settings;
     struct guard guard = {.shim = shim,
                           .entry = entry,

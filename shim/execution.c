@@ -8,6 +8,7 @@
 #include "shim/program/program.h"
 #include "shim/report.h"
 #include "shim/touch.h"
+#include "shim/undo.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -28,7 +29,7 @@ static bool is_of_interest(void)
 {
     for (unsigned i = 0; i < tables_count; i++) {
         const struct table *table = tables_get(i);
-        if (table->lock->entry != NULL || table->settings.log != NULL)
+        if (table->lock->entry != NULL || table->settings.log != NULL || undo_guards(table))
             return true;
     }
     return false;
@@ -83,13 +84,19 @@ static int stand_in(struct table *table, const struct program_report *report)
         return 0;
     char text[4400];
     bool member = table->lock->entry != NULL;
-    snprintf(text, sizeof text, "%s %s: %s", report->path, program_reach_text(report->reach),
-             member ? "the lock is taken for it" : "it runs unguarded");
+    const char *then = !member              ? "it runs unguarded"
+                       : undo_guards(table) ? "it is refused, for it can't be rolled back"
+                                            : "the lock is taken for it";
+    snprintf(text, sizeof text, "%s %s: %s", report->path, program_reach_text(report->reach), then);
     report_log(table, text);
     lock_tell(table->lock, &(struct lock_notice){.kind = EVENT_OUT_OF_REACH});
     lock_note_out_of_reach(table->lock);
     if (!member)
         return 0;
+    if (undo_guards(table)) {
+        report_failure(table, ENOLCK, "what a program out of reach changes can't be journaled");
+        return ENOLCK;
+    }
     struct touch touch;
     struct place place = {.table = table};
     if (!touch_place(&touch, &place, table->settings.shared ? TOUCH_READ : TOUCH_CHANGE))
@@ -122,6 +129,20 @@ static bool go_on(struct lock *lock, void *context)
     return true;
 }
 
+/* Will the next program know the journal, and go on with it? */
+static bool goes_on_guarded(const struct execution *execution, const struct program_report *report,
+                            char *const *environment)
+{
+    bool preload = false, table = false;
+    if (execution->out_of_reach || report->reach != PROGRAM_REACHABLE || environment == NULL)
+        return report->reach == PROGRAM_MISSING;
+    for (; *environment != NULL; environment++) {
+        preload = preload || strncmp(*environment, "LD_PRELOAD=", 11) == 0;
+        table = table || strncmp(*environment, "LOCKSHIM_TABLE", 14) == 0;
+    }
+    return preload && table;
+}
+
 int execution_begins(struct execution *execution, const char *path, bool search,
                      char *const *arguments, char *const *environment)
 {
@@ -135,7 +156,7 @@ int execution_begins(struct execution *execution, const char *path, bool search,
     if (start_guarding() && touch_is_own_process()) {
         bool yes = true;
         lock_each(survive, &yes);
-        touch_process_ends(true);
+        touch_process_executes(goes_on_guarded(execution, &report, environment));
     }
     return 0;
 }

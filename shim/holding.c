@@ -9,8 +9,10 @@
 #include "shim/lock/own.h"
 #include "shim/lost_update.h"
 #include "shim/mappings.h"
+#include "shim/undo.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 static uint32_t word_for(const struct table *table, int flags)
 {
@@ -44,6 +46,19 @@ void touch_missed(struct touch *touch)
         lost_update_missed(table, touch->key);
 }
 
+/*
+ * What is written by a stream, or by the standard streams of this and of programs to come, nobody
+ * sees: its old content is saved at once.
+ */
+static bool journal_opened(struct touch *touch, struct table *table, int descriptor, int flags,
+                           bool hold)
+{
+    undo_opened(table, descriptor, (flags & O_TRUNC) != 0 && (flags & O_ACCMODE) != O_RDONLY);
+    if ((hold || descriptor <= STDERR_FILENO) && (flags & O_ACCMODE) != O_RDONLY)
+        undo_descriptor(touch, table, descriptor);
+    return touch->error == 0;
+}
+
 bool touch_opened(struct touch *touch, int descriptor, int flags, bool hold)
 {
     int last = touch->count - 1;
@@ -66,7 +81,7 @@ bool touch_opened(struct touch *touch, int descriptor, int flags, bool hold)
     }
     if (counted)
         touch->entered[last] = false; /* the descriptor holds it now */
-    return true;
+    return !undo_guards(table) || journal_opened(touch, table, descriptor, flags, hold);
 }
 
 void touch_program_lock(int descriptor, struct lock *lock, bool locked)
@@ -97,6 +112,8 @@ uint32_t touch_before_close(int descriptor)
     }
     uint64_t key = descriptor_key(descriptor);
     struct stat status;
+    if (undo_guards(tables_get(descriptor_table(word))))
+        undo_stream(descriptor, NULL);
     if ((word & DESCRIPTOR_READ) != 0 && kernel_fstat(descriptor, &status) == 0)
         lost_update_remember(tables_get(descriptor_table(word)), key, &status);
     return descriptor_take(descriptor);
@@ -116,6 +133,7 @@ void touch_duplicated(int descriptor, int copy)
     if ((word & DESCRIPTOR_COUNTED) != 0)
         (void)lock_enter(tables_get(descriptor_table(word))->lock, -1, 0);
     (void)descriptor_set(copy, word, descriptor_key(descriptor));
+    undo_duplicated(descriptor, copy);
 }
 
 void touch_received(int descriptor)
@@ -127,6 +145,8 @@ void touch_received(int descriptor)
         return;
     int flags = kernel_fcntl(descriptor, F_GETFL, 0);
     (void)descriptor_set(descriptor, word_for(place.table, flags), place.key);
+    if (undo_guards(place.table))
+        undo_opened(place.table, descriptor, false);
 }
 
 void touch_hold(int descriptor, uint32_t word)
@@ -137,6 +157,30 @@ void touch_hold(int descriptor, uint32_t word)
         return;
     if (lock_enter(table->lock, table->settings.timeout, 0) == 0)
         descriptor_change(descriptor, 0, DESCRIPTOR_COUNTED);
+}
+
+bool touch_streams_matter(uint32_t word)
+{
+    return (word & DESCRIPTOR_TABLE) != 0 && undo_guards(tables_get(descriptor_table(word)));
+}
+
+bool touch_standard_stream(int descriptor)
+{
+    uint32_t word = descriptor_word(descriptor);
+    struct touch touch;
+    if ((word & DESCRIPTOR_WRITABLE) == 0 || !touch_streams_matter(word) ||
+        !touch_descriptor(&touch, descriptor, word, TOUCH_CHANGE))
+        return true;
+    touch_end(&touch);
+    return touch.error == 0;
+}
+
+void touch_stream(int descriptor, FILE *stream)
+{
+    uint32_t word = descriptor_word(descriptor);
+    if ((word & DESCRIPTOR_TABLE) != 0 && touch_is_own_process() &&
+        undo_guards(tables_get(descriptor_table(word))))
+        undo_stream(descriptor, stream);
 }
 
 struct own_move {

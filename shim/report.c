@@ -7,6 +7,7 @@
 #include "shim/lock/command_member.h"
 #include "shim/lock/kernel.h"
 #include "shim/lock/own.h"
+#include "shim/lock/undo.h"
 #include "shim/start.h"
 #include "shim/tables.h"
 
@@ -113,6 +114,9 @@ static const char *refusal_text(const struct table *table, int error)
     case EROFS:
         return "the table is guarded as shared, for reading only";
     case EOWNERDEAD:
+        if (table->lock->undo_error != 0)
+            return "the last holder died while changing the table, and its undo journal can't be "
+                   "followed; see 'lockctl recover'";
         return "the last holder died while changing the table; 'lockctl recover' clears it";
     default:
         return "the lock can't be had";
@@ -122,9 +126,22 @@ static const char *refusal_text(const struct table *table, int error)
 void report_refusal(const struct table *table, int error)
 {
     char text[4400];
+    int undo_error = error == EOWNERDEAD ? table->lock->undo_error : 0;
     int cause = error == ENOLCK && table->lock->open_error != 0 ? table->lock->open_error : error;
+    if (undo_error != 0)
+        cause = undo_error;
     snprintf(text, sizeof text, "%s (lock file %s: %s)", refusal_text(table, error),
              table->lock->path, strerror(cause));
+    report_log(table, text);
+    if (!atomic_exchange(&refusal_told, true))
+        report_line(table->path, text);
+}
+
+void report_failure(const struct table *table, int error, const char *reason)
+{
+    char text[4400];
+    snprintf(text, sizeof text, "%s (%s%s: %s)", reason, table->lock->path, UNDO_SUFFIX,
+             strerror(error));
     report_log(table, text);
     if (!atomic_exchange(&refusal_told, true))
         report_line(table->path, text);
@@ -145,6 +162,8 @@ static const char *event_text(enum registry_event_kind kind)
         return "the lock was broken while this process held it; its calls fail";
     case EVENT_REPLACED:
         return "the lock file was removed or replaced; going on with the new one";
+    case EVENT_ROLLBACK:
+        return "rolled back what the last holder had changed when it died";
     case EVENT_JOINED:
         return "joined the holder, which waits for this process";
     default:

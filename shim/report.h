@@ -18,6 +18,9 @@ void report_line(const char *about, const char *text);
 /* A touch was refused: says so on stderr the first time, and in the log. */
 void report_refusal(const struct table *table, int error);
 
+/* A touch was refused for a reason of its own. */
+void report_failure(const struct table *table, int error, const char *text);
+
 /* A line for the log of a table. */
 void report_log(const struct table *table, const char *text);
 

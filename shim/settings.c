@@ -100,9 +100,41 @@ static const char *set_on_crash(struct table_settings *table, const char *value)
     int chosen;
     if (!choose(crash_policies, value, &chosen))
         return "is not a policy (report, fail, rollback)";
-    if (chosen == ON_CRASH_ROLLBACK)
-        return "is not available in this version (report, fail)";
     table->on_crash = (enum on_crash)chosen;
+    return NULL;
+}
+
+static const char *set_durable(struct table_settings *table, const char *value)
+{
+    int chosen;
+    if (!choose(booleans, value, &chosen))
+        return "is neither 1 nor 0";
+    table->durable = chosen != 0;
+    return NULL;
+}
+
+/* Bytes as a whole number, with K, M, G or T behind it for powers of 1024. */
+static const char *set_undo_limit(struct table_settings *table, const char *value)
+{
+    static const char units[] = "KMGT";
+    uint64_t bytes = 0;
+    const char *at = value;
+    for (; *at >= '0' && *at <= '9'; at++) {
+        bytes = bytes * 10 + (uint64_t)(*at - '0');
+        if (bytes > 1ull << 50)
+            return "is more than 1024T";
+    }
+    if (at == value)
+        return "is not a size (bytes, or with K, M, G, T)";
+    const char *unit = *at != '\0' ? strchr(units, *at >= 'a' ? *at - 'a' + 'A' : *at) : NULL;
+    if (*at != '\0' && (unit == NULL || at[1] != '\0'))
+        return "is not a size (bytes, or with K, M, G, T)";
+    for (long steps = unit != NULL ? unit - units + 1 : 0; steps > 0; steps--) {
+        bytes *= 1024;
+        if (bytes > 1ull << 50)
+            return "is more than 1024T";
+    }
+    table->undo_limit = bytes;
     return NULL;
 }
 
@@ -152,6 +184,8 @@ static const struct setting all_settings[] = {
     {"shared", "LOCKSHIM_SHARED", set_shared},
     {"timeout", "LOCKSHIM_TIMEOUT", set_timeout},
     {"on-crash", "LOCKSHIM_ON_CRASH", set_on_crash},
+    {"durable", "LOCKSHIM_DURABLE", set_durable},
+    {"undo-limit", "LOCKSHIM_UNDO_LIMIT", set_undo_limit},
     {"dependents", "LOCKSHIM_DEPENDENTS", set_dependents},
     {"lost-update", "LOCKSHIM_LOST_UPDATE", set_lost_update},
     {"exempt", "LOCKSHIM_EXEMPT", set_exempt},
@@ -161,7 +195,8 @@ enum { SETTING_COUNT = sizeof all_settings / sizeof all_settings[0] };
 
 struct table_settings settings_default(void)
 {
-    return (struct table_settings){.scope = SCOPE_PROCESS, .timeout = -1};
+    return (struct table_settings){
+        .scope = SCOPE_PROCESS, .timeout = -1, .undo_limit = SETTINGS_UNDO_LIMIT};
 }
 
 const char *settings_set(struct table_settings *table, const char *key, const char *value)
@@ -327,6 +362,13 @@ size_t settings_format_line(const struct table_settings *table, char *line, size
         put_key(&writer, "timeout", number);
     }
     put_key(&writer, "on-crash", crash_policies[table->on_crash].name);
+    if (table->durable)
+        put_key(&writer, "durable", "1");
+    if (table->undo_limit != SETTINGS_UNDO_LIMIT) {
+        char number[32];
+        snprintf(number, sizeof number, "%llu", (unsigned long long)table->undo_limit);
+        put_key(&writer, "undo-limit", number);
+    }
     put_key(&writer, "dependents", dependent_policies[table->dependents].name);
     put_key(&writer, "lost-update", lost_update_policies[table->lost_update].name);
     if (table->exempt != NULL)

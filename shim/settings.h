@@ -19,6 +19,7 @@ enum lost_update { LOST_UPDATE_FAIL, LOST_UPDATE_REPORT };
 /* The exit status for settings that are wrong (sysexits' EX_CONFIG). */
 #define SETTINGS_EXIT_STATUS 78
 #define SETTINGS_TABLES_MAXIMUM 60000
+#define SETTINGS_UNDO_LIMIT (1ull << 30)
 
 struct table_settings {
     const char *path;   /* the table as the user named it */
@@ -30,7 +31,9 @@ struct table_settings {
     enum dependents dependents;
     enum lost_update lost_update;
     bool shared;
-    int64_t timeout; /* nanoseconds; 0 does not wait, -1 waits for ever */
+    bool durable;        /* the undo journal is to survive a power cut */
+    uint64_t undo_limit; /* bytes that copies in the undo journal may take */
+    int64_t timeout;     /* nanoseconds; 0 does not wait, -1 waits for ever */
 };
 
 /* All of a program's tables. The array and the texts belong to whoever filled it in. */
@@ -43,10 +46,10 @@ struct settings {
 struct table_settings settings_default(void);
 
 /*
- * Sets one key ("lock", "scope", "shared", "timeout", "on-crash", "dependents", "lost-update",
- * "exempt", "log") to a value. The text is not copied: it must outlive the settings.
- * Returns NULL, or a fixed text that says what is wrong with the value ("is not a scope (…)"); an
- * unknown key yields SETTINGS_UNKNOWN_KEY.
+ * Sets one key ("lock", "scope", "shared", "timeout", "on-crash", "durable", "undo-limit",
+ * "dependents", "lost-update", "exempt", "log") to a value. The text is not copied: it must outlive
+ * the settings. Returns NULL, or a fixed text that says what is wrong with the value ("is not a
+ * scope (…)"); an unknown key yields SETTINGS_UNKNOWN_KEY.
  */
 extern const char SETTINGS_UNKNOWN_KEY[];
 const char *settings_set(struct table_settings *table, const char *key, const char *value);

@@ -13,6 +13,7 @@
 #include "shim/lock/resolve.h"
 #include "shim/report.h"
 #include "shim/touch.h"
+#include "shim/undo.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -329,5 +330,6 @@ __attribute__((destructor(101))) static void destruct(void)
             touch.error != 0)
             __fpurge(stdout); /* refused, like any other change; nothing goes on unlocked */
     }
-    touch_process_ends(false);
+    undo_flush_streams();
+    touch_process_ends();
 }

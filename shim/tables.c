@@ -429,6 +429,9 @@ static struct lock *lock_for(const struct table *table, const char *path)
             lock->scope = table->settings.scope;
         if (table->settings.on_crash > lock->on_crash)
             lock->on_crash = table->settings.on_crash;
+        lock->durable = lock->durable || table->settings.durable;
+        if (table->settings.undo_limit > lock->undo_limit)
+            lock->undo_limit = table->settings.undo_limit;
         if (table->settings.dependents > lock->dependents)
             lock->dependents = table->settings.dependents;
         return lock;
@@ -440,6 +443,8 @@ static struct lock *lock_for(const struct table *table, const char *path)
                           .scope = table->settings.scope,
                           .dependents = table->settings.dependents,
                           .on_crash = table->settings.on_crash,
+                          .durable = table->settings.durable,
+                          .undo_limit = table->settings.undo_limit,
                           .descriptor = -1,
                           .borrowed = -1,
                           .slot = -1,

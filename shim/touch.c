@@ -9,6 +9,7 @@
 #include "shim/lost_update.h"
 #include "shim/mappings.h"
 #include "shim/report.h"
+#include "shim/undo.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -202,6 +203,8 @@ bool touch_found(struct touch *touch, const struct place *place, int directory, 
     if (!touch_place(touch, place, kind))
         return false;
     check_lost_update(touch, place, directory, path, follow, kind);
+    if (undo_guards(place->table))
+        undo_path(touch, place, directory, path, follow, kind);
     return true;
 }
 
@@ -214,6 +217,24 @@ bool touch_path(struct touch *touch, int directory, const char *path, bool follo
         return false;
     struct place place = find_finally(directory, path, follow);
     return touch_found(touch, &place, directory, path, follow, kind);
+}
+
+static bool is_journaled(const struct place *place)
+{
+    return place->table != NULL && undo_guards(place->table);
+}
+
+void touch_also_path(struct touch *touch, const struct place *place, int directory,
+                     const char *path, enum touch_kind kind)
+{
+    touch_also(touch, place, kind);
+    if (is_journaled(place))
+        undo_path(touch, place, directory, path, true, kind);
+}
+
+bool touch_wants_names(const struct touch *touch)
+{
+    return undo_guards(touch->tables[0]);
 }
 
 bool touch_two_paths(struct touch *touch, int directory, const char *path, enum touch_kind kind,
@@ -237,6 +258,9 @@ bool touch_two_paths(struct touch *touch, int directory, const char *path, enum 
     check_lost_update(touch, &other, other_directory, other_path, false, other_kind);
     touch->first_key = place.key;
     touch->key = other.key;
+    if (is_journaled(&place) || is_journaled(&other))
+        undo_two_paths(touch, &(struct undo_name){&place, directory, path, kind},
+                       &(struct undo_name){&other, other_directory, other_path, other_kind});
     return true;
 }
 
@@ -268,6 +292,8 @@ bool touch_descriptor(struct touch *touch, int descriptor, uint32_t word, enum t
     struct table *table = tables_get(descriptor_table(word));
     if (!touch_table(touch, table, kind, descriptor_key(descriptor)))
         return false;
+    if (kind >= TOUCH_CHANGE && undo_guards(table))
+        undo_descriptor(touch, table, descriptor);
     touch->counted[0] = false; /* the file may be taken out of the table while the call goes on */
     fence_end(&table->lock->fence);
     return true;
@@ -324,11 +350,26 @@ void touch_left_command(void)
 
 static bool end_in_order(struct lock *lock, void *context)
 {
-    lock_process_ends(lock, *(const bool *)context);
+    (void)context;
+    undo_lock_ends(lock, false);
+    lock_process_ends(lock, false);
     return true;
 }
 
-void touch_process_ends(bool executes)
+void touch_process_ends(void)
 {
-    lock_each(end_in_order, &executes);
+    lock_each(end_in_order, NULL);
+}
+
+static bool execute_in_order(struct lock *lock, void *context)
+{
+    if (!*(const bool *)context)
+        undo_lock_ends(lock, true);
+    lock_process_ends(lock, true);
+    return true;
+}
+
+void touch_process_executes(bool guarded)
+{
+    lock_each(execute_in_order, &guarded);
 }

@@ -20,11 +20,13 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum touch_kind {
     TOUCH_ASK,    /* stat, access, readlink: no touch under `session` and `call` */
     TOUCH_READ,   /* opens or lists */
     TOUCH_CHANGE, /* may change content or names */
+    TOUCH_NAME,   /* changes names: makes one where there is none */
     TOUCH_CREATE, /* changes, and makes the object where there is none */
     TOUCH_REMOVE, /* changes, and takes a whole earlier content away (remove, truncate) */
     TOUCH_REPLACE /* both: puts something in place of what was there, or was not */
@@ -38,9 +40,9 @@ struct touch {
     struct table *tables[TOUCH_TABLES];
     bool entered[TOUCH_TABLES];
     bool counted[TOUCH_TABLES]; /* in the fence, as a call that a break waits for */
-    uint64_t key;       /* of the object; for two paths: of the second */
-    uint64_t first_key; /* for two paths: of the first */
-    bool creates;       /* it was missing, as this process remembers it */
+    uint64_t key;               /* of the object; for two paths: of the second */
+    uint64_t first_key;         /* for two paths: of the first */
+    bool creates;               /* it was missing, as this process remembers it */
     int cancel_state;
 };
 
@@ -113,6 +115,25 @@ void touch_check_descriptor(struct touch *touch, int descriptor);
 /* One table more in the same touch. */
 void touch_also(struct touch *touch, const struct place *place, enum touch_kind kind);
 
+/* The same, of an open that follows the link at the end of this path into that table. */
+void touch_also_path(struct touch *touch, const struct place *place, int directory,
+                     const char *path, enum touch_kind kind);
+
+/* Names that libc would make up are to be known before they are made. */
+bool touch_wants_names(const struct touch *touch);
+
+/* `stream` stands on a table's descriptor, and is written when nobody sees it; NULL: no more. */
+void touch_stream(int descriptor, FILE *stream);
+
+/*
+ * A table's descriptor now stands where a standard stream does, which is written when nobody sees
+ * it. False, with errno: its old content can't be saved, and it must not stand there.
+ */
+bool touch_standard_stream(int descriptor);
+
+/* Is a stream's descriptor to be touched though it holds the lock already? */
+bool touch_streams_matter(uint32_t word);
+
 /* Ends it. Sets errno when the touch was refused, and keeps it otherwise. */
 void touch_end(struct touch *touch);
 
@@ -165,8 +186,14 @@ void touch_forked(void);
 /* The program left its command. */
 void touch_left_command(void);
 
-/* The process ends by itself, through exit or _exit, or executes another program. */
-void touch_process_ends(bool executes);
+/* The process ends by itself, through exit or _exit. */
+void touch_process_ends(void);
+
+/*
+ * It executes another program; `guarded`: one that knows the undo journal of this one, and goes on
+ * with it.
+ */
+void touch_process_executes(bool guarded);
 
 /* Is this the process that the memory says it is, not a vfork child in its parent's memory? */
 bool touch_is_own_process(void);

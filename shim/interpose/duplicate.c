@@ -12,9 +12,15 @@ static int duplicated(int descriptor, int copy)
     if ((unsigned)copy < DESCRIPTORS_LIMIT)
         descriptor_hides_nofollow[copy] =
             (unsigned)descriptor < DESCRIPTORS_LIMIT ? descriptor_hides_nofollow[descriptor] : 0;
-    if (copy >= 0 && descriptor_word(descriptor) != 0)
-        touch_duplicated(descriptor, copy);
-    return copy;
+    if (copy < 0 || descriptor_word(descriptor) == 0)
+        return copy;
+    touch_duplicated(descriptor, copy);
+    if (copy > STDERR_FILENO || touch_standard_stream(copy))
+        return copy;
+    int error = errno;
+    (void)close(copy);
+    errno = error;
+    return -1;
 }
 
 INTERPOSE int dup(int descriptor)

@@ -6,9 +6,12 @@
 #include "shim/mappings.h"
 #include "shim/touch.h"
 
-static bool changes(int protection, int flags)
+/* Where changes are journaled, one that mprotect can make writable counts as well. */
+static bool changes(int protection, int flags, uint32_t word)
 {
-    return (protection & PROT_WRITE) != 0 && (flags & MAP_TYPE) != MAP_PRIVATE;
+    return (flags & MAP_TYPE) != MAP_PRIVATE &&
+           ((protection & PROT_WRITE) != 0 ||
+            ((word & DESCRIPTOR_WRITABLE) != 0 && touch_streams_matter(word)));
 }
 
 static void *map(void *(*real)(void *, size_t, int, int, int, off_t), void *address, size_t size,
@@ -18,7 +21,7 @@ static void *map(void *(*real)(void *, size_t, int, int, int, off_t), void *addr
     uint32_t word = (flags & MAP_ANONYMOUS) != 0 ? 0 : descriptor_word(descriptor);
     bool touched =
         word != 0 && touch_descriptor(&touch, descriptor, word,
-                                      changes(protection, flags) ? TOUCH_CHANGE : TOUCH_READ);
+                                      changes(protection, flags, word) ? TOUCH_CHANGE : TOUCH_READ);
     void *result = MAP_FAILED;
     if (!touched || touch.error == 0)
         result = real(address, size, protection, flags, descriptor, offset);

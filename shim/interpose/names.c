@@ -1,6 +1,6 @@
 /* Calls that make, rename and remove names. */
 #include "shim/interpose/real.h"
-#include "shim/lock/kernel.h"
+#include "shim/lock/kernel_files.h"
 #include "shim/touch.h"
 
 #include <errno.h>
@@ -31,11 +31,11 @@ static int renamed(struct touch *touch, int result, int directory, const char *p
     return result;
 }
 
-#define RENAME(old_directory, old_path, new_directory, new_path, call)                             \
+#define RENAME(old_directory, old_path, old_kind, new_directory, new_path, call)                   \
     struct touch touch;                                                                            \
     if (!touch_guarding())                                                                         \
         return call;                                                                               \
-    if (!touch_two_paths(&touch, old_directory, old_path, TOUCH_REMOVE, new_directory, new_path,   \
+    if (!touch_two_paths(&touch, old_directory, old_path, old_kind, new_directory, new_path,       \
                          TOUCH_REPLACE))                                                           \
         return renamed(NULL, call, new_directory, new_path);                                       \
     int result = touch.error != 0 ? -1 : (call);                                                   \
@@ -45,29 +45,29 @@ static int renamed(struct touch *touch, int result, int directory, const char *p
 
 INTERPOSE int rename(const char *old_path, const char *new_path)
 {
-    RENAME(AT_FDCWD, old_path, AT_FDCWD, new_path, REAL(rename)(old_path, new_path));
+    RENAME(AT_FDCWD, old_path, TOUCH_REMOVE, AT_FDCWD, new_path, REAL(rename)(old_path, new_path));
 }
 
 INTERPOSE int renameat(int old_directory, const char *old_path, int new_directory,
                        const char *new_path)
 {
-    RENAME(old_directory, old_path, new_directory, new_path,
+    RENAME(old_directory, old_path, TOUCH_REMOVE, new_directory, new_path,
            REAL(renameat)(old_directory, old_path, new_directory, new_path));
 }
 
 INTERPOSE int renameat2(int old_directory, const char *old_path, int new_directory,
                         const char *new_path, unsigned flags)
 {
-    RENAME(old_directory, old_path, new_directory, new_path,
+    enum touch_kind old_kind = (flags & KERNEL_RENAME_EXCHANGE) != 0 ? TOUCH_REPLACE : TOUCH_REMOVE;
+    RENAME(old_directory, old_path, old_kind, new_directory, new_path,
            REAL(renameat2)(old_directory, old_path, new_directory, new_path, flags));
 }
 
 INTERPOSE int link(const char *old_path, const char *new_path)
 {
-    GUARDED(
-        int, -1,
-        touch_two_paths(&touch, AT_FDCWD, old_path, TOUCH_READ, AT_FDCWD, new_path, TOUCH_CHANGE),
-        REAL(link)(old_path, new_path));
+    GUARDED(int, -1,
+            touch_two_paths(&touch, AT_FDCWD, old_path, TOUCH_READ, AT_FDCWD, new_path, TOUCH_NAME),
+            REAL(link)(old_path, new_path));
 }
 
 INTERPOSE int linkat(int old_directory, const char *old_path, int new_directory,
@@ -75,7 +75,7 @@ INTERPOSE int linkat(int old_directory, const char *old_path, int new_directory,
 {
     GUARDED(int, -1,
             touch_two_paths(&touch, old_directory, old_path, TOUCH_READ, new_directory, new_path,
-                            TOUCH_CHANGE),
+                            TOUCH_NAME),
             REAL(linkat)(old_directory, old_path, new_directory, new_path, flags));
 }
 
@@ -89,13 +89,13 @@ static int linked(int result)
 
 INTERPOSE int symlink(const char *target, const char *path)
 {
-    GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, false, TOUCH_CHANGE),
+    GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, false, TOUCH_NAME),
             linked(REAL(symlink)(target, path)));
 }
 
 INTERPOSE int symlinkat(const char *target, int directory, const char *path)
 {
-    GUARDED(int, -1, touch_path(&touch, directory, path, false, TOUCH_CHANGE),
+    GUARDED(int, -1, touch_path(&touch, directory, path, false, TOUCH_NAME),
             linked(REAL(symlinkat)(target, directory, path)));
 }
 
@@ -126,53 +126,53 @@ INTERPOSE int remove(const char *path)
 
 INTERPOSE int rmdir(const char *path)
 {
-    GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, false, TOUCH_CHANGE), REAL(rmdir)(path));
+    GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, false, TOUCH_REMOVE), REAL(rmdir)(path));
 }
 
 INTERPOSE int mkdir(const char *path, mode_t mode)
 {
-    GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, false, TOUCH_CHANGE),
+    GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, false, TOUCH_NAME),
             REAL(mkdir)(path, mode));
 }
 
 INTERPOSE int mkdirat(int directory, const char *path, mode_t mode)
 {
-    GUARDED(int, -1, touch_path(&touch, directory, path, false, TOUCH_CHANGE),
+    GUARDED(int, -1, touch_path(&touch, directory, path, false, TOUCH_NAME),
             REAL(mkdirat)(directory, path, mode));
 }
 
 INTERPOSE int mknod(const char *path, mode_t mode, dev_t device)
 {
-    GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, false, TOUCH_CHANGE),
+    GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, false, TOUCH_NAME),
             REAL(mknod)(path, mode, device));
 }
 
 INTERPOSE int mknodat(int directory, const char *path, mode_t mode, dev_t device)
 {
-    GUARDED(int, -1, touch_path(&touch, directory, path, false, TOUCH_CHANGE),
+    GUARDED(int, -1, touch_path(&touch, directory, path, false, TOUCH_NAME),
             REAL(mknodat)(directory, path, mode, device));
 }
 
 INTERPOSE int __xmknod(int version, const char *path, mode_t mode, dev_t *device)
 {
-    GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, false, TOUCH_CHANGE),
+    GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, false, TOUCH_NAME),
             REAL(__xmknod)(version, path, mode, device));
 }
 
 INTERPOSE int __xmknodat(int version, int directory, const char *path, mode_t mode, dev_t *device)
 {
-    GUARDED(int, -1, touch_path(&touch, directory, path, false, TOUCH_CHANGE),
+    GUARDED(int, -1, touch_path(&touch, directory, path, false, TOUCH_NAME),
             REAL(__xmknodat)(version, directory, path, mode, device));
 }
 
 INTERPOSE int mkfifo(const char *path, mode_t mode)
 {
-    GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, false, TOUCH_CHANGE),
+    GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, false, TOUCH_NAME),
             REAL(mkfifo)(path, mode));
 }
 
 INTERPOSE int mkfifoat(int directory, const char *path, mode_t mode)
 {
-    GUARDED(int, -1, touch_path(&touch, directory, path, false, TOUCH_CHANGE),
+    GUARDED(int, -1, touch_path(&touch, directory, path, false, TOUCH_NAME),
             REAL(mkfifoat)(directory, path, mode));
 }

@@ -62,7 +62,7 @@ static int open_in_table(const struct place *place, int directory, const char *p
         if (look && result < 0 && (errno == ELOOP || errno == ENOTDIR)) {
             struct place target = tables_find_exactly(directory, path, true);
             if (target.table != place->table)
-                touch_also(&touch, &target, kind_of(flags));
+                touch_also_path(&touch, &target, directory, path, kind_of(flags));
             look = false;
             errno = error;
             if (touch.error == 0)

@@ -25,7 +25,7 @@ INTERPOSE int daemon(int keep_directory, int keep_streams)
 {
     if (!touch_guarding())
         return REAL(daemon)(keep_directory, keep_streams);
-    touch_process_ends(false);
+    touch_process_ends();
     int result = REAL(daemon)(keep_directory, keep_streams);
     tables_forget_cache();
     if (result == 0)
@@ -36,7 +36,7 @@ INTERPOSE int daemon(int keep_directory, int keep_streams)
 static void end(void)
 {
     if (touch_guarding() && touch_is_own_process())
-        touch_process_ends(false);
+        touch_process_ends();
 }
 
 INTERPOSE void _exit(int status)

@@ -36,8 +36,11 @@ static FILE *enter(struct touch *touch, FILE *stream, int flags)
     if (stream == NULL && errno == ENOENT && (flags & O_CREAT) == 0)
         touch_missed(touch);
     if (stream == NULL ||
-        touch_opened(touch, fileno(stream), flags, (flags & O_ACCMODE) != O_RDONLY))
+        touch_opened(touch, fileno(stream), flags, (flags & O_ACCMODE) != O_RDONLY)) {
+        if (stream != NULL)
+            touch_stream(fileno(stream), stream);
         return stream;
+    }
     (void)REAL(fclose)(stream);
     errno = EMFILE;
     return NULL;
@@ -138,13 +141,16 @@ static FILE *open_descriptor(FILE *(*real)(int descriptor, const char *mode), in
 {
     struct touch touch;
     uint32_t word = descriptor_word(descriptor);
-    if ((word & DESCRIPTOR_WRITABLE) == 0 || (word & DESCRIPTOR_COUNTED) != 0 ||
+    if ((word & DESCRIPTOR_WRITABLE) == 0 ||
+        ((word & DESCRIPTOR_COUNTED) != 0 && !touch_streams_matter(word)) ||
         (flags_of(mode) & O_ACCMODE) == O_RDONLY ||
         !touch_descriptor(&touch, descriptor, word, TOUCH_CHANGE))
         return real(descriptor, mode);
     FILE *stream = touch.error != 0 ? NULL : real(descriptor, mode);
-    if (stream != NULL)
+    if (stream != NULL) {
         touch_hold(descriptor, word);
+        touch_stream(descriptor, stream);
+    }
     touch_end(&touch);
     return stream;
 }

@@ -64,26 +64,48 @@ INTERPOSE int aio_write64(struct aiocb64 *request)
     GUARDED_DESCRIPTOR(int, -1, request->aio_fildes, TOUCH_CHANGE, REAL(aio_write64)(request));
 }
 
-/* The first of the writes that concerns a table stands for all: they are one operation. */
+/* Writes of one operation, each inside a touch of its own descriptor. */
+static int list_from(int at, int mode, aiocb_listed list[restrict], int count,
+                     struct sigevent *event)
+{
+    struct touch touch;
+    while (at < count && (list[at] == NULL || list[at]->aio_lio_opcode != LIO_WRITE ||
+                          descriptor_word(list[at]->aio_fildes) == 0))
+        at++;
+    if (at >= count)
+        return REAL(lio_listio)(mode, list, count, event);
+    int descriptor = list[at]->aio_fildes;
+    if (!touch_descriptor(&touch, descriptor, descriptor_word(descriptor), TOUCH_CHANGE))
+        return list_from(at + 1, mode, list, count, event);
+    int result = touch.error != 0 ? -1 : list_from(at + 1, mode, list, count, event);
+    touch_end(&touch);
+    return result;
+}
+
 INTERPOSE int lio_listio(int mode, aiocb_listed list[restrict], int count, struct sigevent *event)
 {
-    int descriptor = -1;
-    for (int i = 0; i < count && descriptor_word(descriptor) == 0; i++) {
-        if (list[i] != NULL && list[i]->aio_lio_opcode == LIO_WRITE)
-            descriptor = list[i]->aio_fildes;
-    }
-    GUARDED_DESCRIPTOR(int, -1, descriptor, TOUCH_CHANGE,
-                       REAL(lio_listio)(mode, list, count, event));
+    return list_from(0, mode, list, count, event);
+}
+
+static int list_from_64(int at, int mode, struct aiocb64 *const list[], int count,
+                        struct sigevent *event)
+{
+    struct touch touch;
+    while (at < count && (list[at] == NULL || list[at]->aio_lio_opcode != LIO_WRITE ||
+                          descriptor_word(list[at]->aio_fildes) == 0))
+        at++;
+    if (at >= count)
+        return REAL(lio_listio64)(mode, list, count, event);
+    int descriptor = list[at]->aio_fildes;
+    if (!touch_descriptor(&touch, descriptor, descriptor_word(descriptor), TOUCH_CHANGE))
+        return list_from_64(at + 1, mode, list, count, event);
+    int result = touch.error != 0 ? -1 : list_from_64(at + 1, mode, list, count, event);
+    touch_end(&touch);
+    return result;
 }
 
 INTERPOSE int lio_listio64(int mode, struct aiocb64 *const list[], int count,
                            struct sigevent *event)
 {
-    int descriptor = -1;
-    for (int i = 0; i < count && descriptor_word(descriptor) == 0; i++) {
-        if (list[i] != NULL && list[i]->aio_lio_opcode == LIO_WRITE)
-            descriptor = list[i]->aio_fildes;
-    }
-    GUARDED_DESCRIPTOR(int, -1, descriptor, TOUCH_CHANGE,
-                       REAL(lio_listio64)(mode, list, count, event));
+    return list_from_64(0, mode, list, count, event);
 }

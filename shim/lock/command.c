@@ -11,6 +11,7 @@
 #include "shim/lock/own.h"
 #include "shim/lock/process.h"
 #include "shim/lock/resolve.h"
+#include "shim/lock/undo_lock.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -174,6 +175,8 @@ static void describe_lock(struct lock *lock, struct command *command, size_t ind
                           .scope = SCOPE_COMMAND,
                           .dependents = table->dependents,
                           .on_crash = table->on_crash,
+                          .durable = table->durable,
+                          .undo_limit = table->undo_limit,
                           .entry = entry,
                           .descriptor = entry->descriptor,
                           .borrowed = -1,
@@ -213,16 +216,38 @@ static void wait_for_watched(struct command_anchor *anchor)
 }
 
 /* What the command changed counts as done, unless it, or the last one to change, was killed. */
-static void settle_mark(struct registry *registry, struct registry_head *head, bool by_signal)
+static void settle_mark(struct registry *registry, struct registry_head *head, bool by_signal,
+                        bool undone)
 {
     static const uint32_t no;
     struct registry_mark *mark = &head->mark;
     head->generation++;
     bool last_was_killed =
         mark->state == MARK_CHANGED && !process_is_alive(mark->process, mark->start_time);
-    mark->state = by_signal || last_was_killed ? MARK_CHANGED : MARK_CLEAN;
+    mark->state = (by_signal || last_was_killed) && !undone ? MARK_CHANGED : MARK_CLEAN;
     if (mark->state == MARK_CLEAN && head->crashed != 0)
         (void)registry_write(registry, REGISTRY_OFFSET(head.crashed), &no, sizeof no);
+}
+
+/* Rolled back at once, rather than by whoever comes next. True: it was. */
+static bool settle_journal(struct command *command, size_t index, struct registry *registry,
+                           bool by_signal)
+{
+    static const uint32_t no;
+    struct command_entry *entry = &command->anchor->entries[index];
+    const struct command_lock *lock = &command->locks[index];
+    if (lock->table->on_crash != ON_CRASH_ROLLBACK || !undo_exists(lock->path))
+        return false;
+    if (by_signal || command_changer_died(entry)) {
+        if (undo_roll_back(lock->path, lock->table->path) != 1)
+            return false;
+        undo_lock_tell(registry, atomic_load(&entry->last_changer));
+        return true;
+    }
+    if (undo_commit(lock->path, lock->table->durable) != 0)
+        (void)undo_mark_ending(lock->path, lock->table->path, true);
+    (void)registry_write(registry, REGISTRY_OFFSET(head.undo), &no, sizeof no);
+    return false;
 }
 
 static void clear_members(struct registry *registry, pid_t supervisor)
@@ -236,13 +261,14 @@ static void clear_members(struct registry *registry, pid_t supervisor)
     }
 }
 
-static void publish_end(struct registry *registry, struct command_entry *entry, bool by_signal)
+static void publish_end(struct registry *registry, struct command_entry *entry, bool by_signal,
+                        bool undone)
 {
     struct registry_head head;
     if (!registry_look(registry, &head))
         return;
     if (atomic_load(&entry->changed) != 0)
-        settle_mark(registry, &head, by_signal);
+        settle_mark(registry, &head, by_signal, undone);
     if (head.exclusive.supervisor == entry->supervisor) {
         if (head.exclusive.process != 0)
             registry_held(registry, &head, registry_now() - head.exclusive.since);
@@ -265,7 +291,8 @@ static void let_go(struct command *command, size_t index, bool by_signal)
         return;
     struct registry registry;
     registry_open_existing(&registry, command->locks[index].path);
-    publish_end(&registry, entry, by_signal);
+    bool undone = settle_journal(command, index, &registry, by_signal);
+    publish_end(&registry, entry, by_signal, undone);
     (void)kernel_flock(entry->descriptor, LOCK_UN);
     registry_wake(&registry);
     registry_close(&registry);

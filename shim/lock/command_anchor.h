@@ -31,8 +31,12 @@ struct command_entry {
     _Atomic int32_t new_process; /* who opened the lock file again after it was replaced */
     _Atomic int32_t new_descriptor;
     int32_t supervisor;
-    _Atomic int32_t last_changer; /* the member that changed a table last */
-    _Atomic uint32_t broken;      /* 0, COMMAND_BREAKING or COMMAND_BROKEN: no member's any more */
+    _Atomic int32_t last_changer;  /* the member that changed a table last */
+    _Atomic uint32_t broken;       /* 0, COMMAND_BREAKING or COMMAND_BROKEN: no member's any more */
+    _Atomic int32_t ended_changer; /* the last changer, once it has ended (or left) in order */
+    _Atomic uint32_t moves;        /* how often members have moved directories (undo journal) */
+    _Atomic uint32_t settled;      /* the undo journal says that what was done counts */
+    uint32_t reserved;
 };
 
 /*
@@ -57,7 +61,7 @@ struct command_anchor {
 };
 
 #define COMMAND_MAGIC "lockcmd"
-#define COMMAND_VERSION 1u
+#define COMMAND_VERSION 2u
 
 uint64_t command_path_hash(const char *path);
 

@@ -270,8 +270,41 @@ void command_moved(int from, int to)
 
 void command_note_change(struct command_entry *entry, pid_t process)
 {
+    atomic_store(&entry->ended_changer, 0);
     atomic_store(&entry->last_changer, process);
     atomic_store(&entry->changed, 1);
+}
+
+void command_note_end(struct command_entry *entry, pid_t process)
+{
+    if (atomic_load(&entry->last_changer) == process)
+        atomic_store(&entry->ended_changer, process);
+}
+
+bool command_changer_died(const struct command_entry *entry)
+{
+    struct command_entry *shared = (struct command_entry *)entry;
+    pid_t last = atomic_load(&shared->last_changer);
+    return atomic_load(&shared->changed) != 0 && atomic_load(&shared->ended_changer) != last &&
+           !process_is_alive(last, 0);
+}
+
+bool command_is_alone(const struct command_entry *entry)
+{
+    const struct membership *membership = membership_of(entry);
+    struct flock byte = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
+    return membership != NULL && kernel_fcntl(membership->descriptor, F_GETLK, (long)&byte) == 0 &&
+           byte.l_type == F_UNLCK;
+}
+
+uint32_t command_moves(struct command_entry *entry, uint32_t more)
+{
+    return atomic_fetch_add(&entry->moves, more) + more;
+}
+
+bool command_settle(struct command_entry *entry, bool counts)
+{
+    return atomic_exchange(&entry->settled, counts) != 0;
 }
 
 pid_t command_last_changer(const struct command_entry *entry)

@@ -59,6 +59,21 @@ void command_note_locked(struct command_entry *entry);
 bool command_has_locked(const struct command_entry *entry);
 bool command_has_changed(const struct command_entry *entry);
 
+/* This process, if it was the last to change a table, has ended (or left) in order. */
+void command_note_end(struct command_entry *entry, pid_t process);
+
+/* Has the last one to change a table died inside? */
+bool command_changer_died(const struct command_entry *entry);
+
+/* Is nobody else a member that has touched? */
+bool command_is_alone(const struct command_entry *entry);
+
+/* How often members have moved a directory; from now on `more` often more. */
+uint32_t command_moves(struct command_entry *entry, uint32_t more);
+
+/* Does the undo journal say that what was done counts? Returns what was said before. */
+bool command_settle(struct command_entry *entry, bool counts);
+
 /* COMMAND_BREAKING or COMMAND_BROKEN (command_anchor.h), or 0. */
 uint32_t command_broken(const struct command_entry *entry);
 

@@ -9,6 +9,7 @@
 #include "shim/lock/own.h"
 #include "shim/lock/publish.h"
 #include "shim/lock/self.h"
+#include "shim/lock/undo_lock.h"
 
 #include <errno.h>
 #include <string.h>
@@ -109,17 +110,19 @@ static int take(struct lock *lock, int64_t timeout, struct registry_head *head)
     if (result != 0)
         return result;
     publish_open(lock);
-    result = lock_attempt(lock, head);
-    if (result == -EWOULDBLOCK) {
-        result = lock_wait(lock, timeout);
-        (void)registry_look(&lock->registry, head);
-    }
-    if (result == 0 && !registry_usable(&lock->registry) && lock->level == 0 && !lock->shared) {
-        publish_mend(lock);
-        (void)registry_look(&lock->registry, head);
-    }
-    if (result == 0)
-        result = publish_check_crash(lock, head);
+    do {
+        result = lock_attempt(lock, head);
+        if (result == -EWOULDBLOCK) {
+            result = lock_wait(lock, timeout);
+            (void)registry_look(&lock->registry, head);
+        }
+        if (result == 0 && !registry_usable(&lock->registry) && lock->level == 0 && !lock->shared) {
+            publish_mend(lock);
+            (void)registry_look(&lock->registry, head);
+        }
+        if (result == 0)
+            result = publish_check_crash(lock, head);
+    } while (result == -EINPROGRESS);
     if (result == -EOWNERDEAD) {
         unlock(lock, atomic_load(&lock->descriptor), 0);
         registry_wake(&lock->registry);
@@ -182,7 +185,7 @@ int lock_enter(struct lock *lock, int64_t timeout, unsigned how)
     }
 }
 
-void lock_leave(struct lock *lock)
+static void leave(struct lock *lock)
 {
     uint64_t state = atomic_load(&lock->state);
     for (;;) {
@@ -200,6 +203,16 @@ void lock_leave(struct lock *lock)
             return;
         }
     }
+}
+
+/* A signal handler that goes ahead must not find a journal that is about to be dropped. */
+void lock_leave(struct lock *lock)
+{
+    bool journaled = undo_lock_guards(lock) && !lock_is_kept(lock);
+    uint64_t signals = journaled ? undo_block_signals() : 0;
+    leave(lock);
+    if (journaled)
+        undo_restore_signals(signals);
 }
 
 bool lock_is_held(const struct lock *lock)
@@ -226,6 +239,8 @@ void lock_forked(struct lock *lock)
 
 void lock_leave_command(struct lock *lock)
 {
+    if (lock->entry != NULL)
+        command_note_end(lock->entry, lock_self.process);
     lock_abandon(lock);
     lock->entry = NULL;
     lock->scope = SCOPE_SESSION;

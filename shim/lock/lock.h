@@ -46,6 +46,8 @@ struct lock {
     enum scope scope;       /* the longest-lived scope among its tables */
     enum dependents dependents;
     enum on_crash on_crash;
+    bool durable;                /* of its undo journal */
+    uint64_t undo_limit;         /* bytes */
     struct command_entry *entry; /* the command that owns it, or NULL */
     struct lock *next;           /* in the list of all locks */
 
@@ -69,10 +71,15 @@ struct lock {
     uint64_t acquired_at;
     _Atomic uint64_t touched_at; /* as the registry has it */
     uint64_t acquisition;
-    uint64_t generation;  /* as it was when the lock was taken */
-    uint64_t own_changes; /* how often we ourselves raised it */
-    bool hold_counted;    /* how long it was held has been told already */
-    int slot;             /* among the holders in the registry, or -1 */
+    uint64_t generation;           /* as it was when the lock was taken */
+    uint64_t own_changes;          /* how often we ourselves raised it */
+    _Atomic uint32_t undo_session; /* what is recorded in the undo journal is remembered by it */
+    uint32_t undo_moves;           /* how often the command had moved directories at its start */
+    _Atomic bool undo_noted;       /* the registry says that there is a journal */
+    bool undo_looked;              /* for a journal that the registry does not know of */
+    int undo_error;                /* why a journal could not be undone: a positive errno, or 0 */
+    bool hold_counted;             /* how long it was held has been told already */
+    int slot;                      /* among the holders in the registry, or -1 */
     struct registry registry;
     struct fence fence;
 };

@@ -8,6 +8,7 @@
 #include "shim/lock/deadlock.h"
 #include "shim/lock/kernel.h"
 #include "shim/lock/process.h"
+#include "shim/lock/undo_lock.h"
 
 #include <errno.h>
 #include <sys/syscall.h>
@@ -178,6 +179,7 @@ void publish_entered(struct lock *lock, struct registry_head *head, bool changes
     lock->acquired_at = registry_now();
     atomic_store_explicit(&lock->touched_at, lock->acquired_at, memory_order_relaxed);
     lock->taker = lock_this_thread();
+    undo_lock_entered(lock);
     lock->hold_counted = false;
     atomic_store(&lock->changed, false);
     lock->acquisition = lock->level > 0 ? head->acquisition : ++head->acquisition;
@@ -257,6 +259,7 @@ bool publish_leaving(struct lock *lock)
     struct registry_head head;
     uint64_t held = registry_now() - lock->acquired_at;
     bool changed = atomic_exchange(&lock->changed, false);
+    undo_lock_leaving(lock);
     if (changed) {
         lock->own_changes++;
         lock->generation++;
@@ -285,6 +288,9 @@ int publish_check_crash(struct lock *lock, struct registry_head *head)
         return 0;
     if (head->mark.state != MARK_CLEAN)
         look_at_mark(lock, head);
+    int result = undo_lock_check(lock, head);
+    if (result != 0)
+        return result;
     return lock->on_crash == ON_CRASH_FAIL && head->crashed != 0 ? -EOWNERDEAD : 0;
 }
 
@@ -307,6 +313,8 @@ int lock_before_change(struct lock *lock)
     bool marked = atomic_load_explicit(&lock->changed, memory_order_relaxed);
     if (marked && (lock->entry == NULL || command_last_changer(lock->entry) == lock_self.process))
         return 0;
+    if (lock->entry != NULL)
+        undo_lock_goes_on(lock);
     if (lock->level == 0) {
         struct registry_mark mark = mark_of(lock);
         (void)registry_write(&lock->registry, REGISTRY_OFFSET(head.mark), &mark, sizeof mark);
@@ -355,6 +363,7 @@ void lock_process_ends(struct lock *lock, bool executes)
 void lock_process_goes_on(struct lock *lock)
 {
     struct registry_head head;
+    undo_lock_goes_on(lock);
     if (!fence_is_raised(&lock->fence) && atomic_load(&lock->changed) &&
         registry_look(&lock->registry, &head) && head.mark.process == lock_self.process)
         write_word(lock, REGISTRY_OFFSET(head.mark.state), MARK_CHANGED);
@@ -393,6 +402,7 @@ void publish_adopted(struct lock *lock)
     struct registry_head head;
     lock->acquired_at = registry_now();
     lock->taker = lock_this_thread();
+    undo_lock_entered(lock);
     bool usable = registry_look(&lock->registry, &head);
     if (head.exclusive.process == lock_self.process &&
         head.exclusive.start_time == lock_self_start_time())
@@ -407,6 +417,7 @@ void publish_adopted(struct lock *lock)
     head.exclusive = describe_self(lock, lock_self.process);
     if (usable && !lock->shared)
         write_half(lock, &head);
+    undo_lock_goes_on(lock);
 }
 
 void lock_tell(struct lock *lock, const struct lock_notice *notice)

@@ -16,7 +16,8 @@ void publish_mend(struct lock *lock);
 
 /*
  * With the lock just taken, and what lock_attempt() has read: looks at the last holder's mark.
- * 0, or -EOWNERDEAD: it died inside, and the settings say that this keeps others out.
+ * 0; -EOWNERDEAD: it died inside, and the settings say that this keeps others out; -EINPROGRESS:
+ * what it left must be undone, and the lock was lost on the way to that: take it again.
  */
 int publish_check_crash(struct lock *lock, struct registry_head *head);
 

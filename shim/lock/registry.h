@@ -194,8 +194,8 @@ struct registry_head {
     uint64_t lock_inode;     /* the lock file that the last holder saw at the path */
     uint64_t reserved_until; /* CLOCK_MONOTONIC; see lock_reserve() */
     int32_t reserved_for;    /* the process that is about to come back */
-    uint32_t reserved_word;
-    uint64_t broken; /* the last acquisition that was broken */
+    uint32_t undo;           /* there is an undo journal; a hint */
+    uint64_t broken;         /* the last acquisition that was broken */
     uint64_t reserved[4];
     /* From here on the holder's. */
     uint64_t generation;

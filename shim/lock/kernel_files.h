@@ -1,0 +1,127 @@
+/*
+ * More system calls made directly (kernel.h): on names, metadata and whole files. For the undo
+ * journal. The same rules: errno is left alone, and every function returns what the kernel returns.
+ */
+#ifndef LOCKSHIM_KERNEL_FILES_H
+#define LOCKSHIM_KERNEL_FILES_H
+
+#include "shim/lock/kernel.h"
+
+#include <linux/fs.h>
+#include <stdbool.h>
+#include <sys/uio.h>
+
+static inline int kernel_linkat(int old_directory, const char *old_path, int directory,
+                                const char *path, int flags)
+{
+    return (int)KERNEL_CALL(SYS_linkat, old_directory, old_path, directory, path, flags, 0);
+}
+
+/* Not every libc has these. */
+#define KERNEL_RENAME_NOREPLACE 1u
+#define KERNEL_RENAME_EXCHANGE 2u
+static inline int kernel_renameat2(int old_directory, const char *old_path, int directory,
+                                   const char *path, unsigned flags)
+{
+    return (int)KERNEL_CALL(SYS_renameat2, old_directory, old_path, directory, path, flags, 0);
+}
+
+static inline int kernel_unlinkat(int directory, const char *path, int flags)
+{
+    return (int)KERNEL_CALL(SYS_unlinkat, directory, path, flags, 0, 0, 0);
+}
+
+static inline int kernel_mkdirat(int directory, const char *path, mode_t mode)
+{
+    return (int)KERNEL_CALL(SYS_mkdirat, directory, path, mode, 0, 0, 0);
+}
+
+static inline int kernel_symlinkat(const char *target, int directory, const char *path)
+{
+    return (int)KERNEL_CALL(SYS_symlinkat, target, directory, path, 0, 0, 0);
+}
+
+static inline int kernel_mknodat(int directory, const char *path, mode_t mode, dev_t device)
+{
+    return (int)KERNEL_CALL(SYS_mknodat, directory, path, mode, device, 0, 0);
+}
+
+static inline int kernel_fchown(int descriptor, uid_t user, gid_t group)
+{
+    return (int)KERNEL_CALL(SYS_fchown, descriptor, user, group, 0, 0, 0);
+}
+
+static inline int kernel_fchownat(int directory, const char *path, uid_t user, gid_t group,
+                                  int flags)
+{
+    return (int)KERNEL_CALL(SYS_fchownat, directory, path, user, group, flags, 0);
+}
+
+static inline int kernel_fchmod(int descriptor, mode_t mode)
+{
+    return (int)KERNEL_CALL(SYS_fchmod, descriptor, mode, 0, 0, 0, 0);
+}
+
+/* Access and change time of what `path` names, or of the open file when it is NULL. */
+static inline int kernel_utimensat(int directory, const char *path,
+                                   const struct timespec times[static 2], int flags)
+{
+    return (int)KERNEL_CALL(SYS_utimensat, directory, path, times, flags, 0, 0);
+}
+
+static inline int kernel_fsync(int descriptor)
+{
+    return (int)KERNEL_CALL(SYS_fsync, descriptor, 0, 0, 0, 0, 0);
+}
+
+static inline int kernel_fdatasync(int descriptor)
+{
+    return (int)KERNEL_CALL(SYS_fdatasync, descriptor, 0, 0, 0, 0, 0);
+}
+
+static inline ssize_t kernel_pwritev(int descriptor, const struct iovec *vector, int count,
+                                     off_t offset)
+{
+    return KERNEL_CALL(SYS_pwritev, descriptor, vector, count, offset, 0, 0);
+}
+
+static inline ssize_t kernel_copy_file_range(int from, off_t *from_offset, int to, off_t *to_offset,
+                                             size_t size)
+{
+    return KERNEL_CALL(SYS_copy_file_range, from, from_offset, to, to_offset, size, 0);
+}
+
+/* The whole content of `from` shared with `to`, where the file system can. */
+static inline int kernel_clone_file(int from, int to)
+{
+    return (int)KERNEL_CALL(SYS_ioctl, to, FICLONE, from, 0, 0, 0);
+}
+
+static inline ssize_t kernel_flistxattr(int descriptor, char *names, size_t size)
+{
+    return KERNEL_CALL(SYS_flistxattr, descriptor, names, size, 0, 0, 0);
+}
+
+static inline ssize_t kernel_fgetxattr(int descriptor, const char *name, void *value, size_t size)
+{
+    return KERNEL_CALL(SYS_fgetxattr, descriptor, name, value, size, 0, 0);
+}
+
+static inline int kernel_fsetxattr(int descriptor, const char *name, const void *value, size_t size)
+{
+    return (int)KERNEL_CALL(SYS_fsetxattr, descriptor, name, value, size, 0, 0);
+}
+
+static inline int kernel_sigprocmask(int how, const uint64_t *set, uint64_t *before)
+{
+    return (int)KERNEL_CALL(SYS_rt_sigprocmask, how, set, before, sizeof *set, 0, 0);
+}
+
+/* Takes a pending signal of the set, without waiting; its number, or a negative errno. */
+static inline int kernel_take_signal(const uint64_t *set)
+{
+    struct timespec none = {0, 0};
+    return (int)KERNEL_CALL(SYS_rt_sigtimedwait, set, NULL, &none, sizeof *set, 0, 0);
+}
+
+#endif
