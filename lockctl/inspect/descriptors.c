@@ -66,18 +66,28 @@ static void take_path(struct processes *processes, int directory, const char *na
         return;
     path[length] = '\0';
     /* A name may end so by itself; then the file still has a name. */
+    file->doubtful =
+        (size_t)length > suffix && strcmp(path + length - suffix, DELETED) == 0 && !file->deleted;
     if (file->deleted && (size_t)length > suffix && strcmp(path + length - suffix, DELETED) == 0)
         length -= (ssize_t)suffix;
     file->path = arena_copy(processes->arena, path, (size_t)length);
 }
 
-/* fdinfo of descriptor `name`; the text ends in a NUL, "" when it can't be read. */
+/*
+ * fdinfo of descriptor `name`; the text ends in a NUL, "" when it can't be read. One read: it comes
+ * whole, and there may be thousands to ask for.
+ */
 static void read_fdinfo(pid_t pid, const char *name, char *text, size_t size)
 {
     char path[64];
+    text[0] = '\0';
     (void)snprintf(path, sizeof path, "/proc/%d/fdinfo/%.12s", pid, name);
-    if (process_read_file(path, text, size) < 0)
-        text[0] = '\0';
+    int file = kernel_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+    if (file < 0)
+        return;
+    ssize_t got = kernel_read(file, text, size - 1);
+    text[got > 0 ? got : 0] = '\0';
+    (void)kernel_close(file);
 }
 
 static struct open_file *known_descriptor(const struct process *process, int descriptor)
@@ -102,21 +112,21 @@ static struct open_file *add_file(struct processes *processes, const struct open
 
 /* Adds it, unless only those with a flock are wanted and it has none. */
 static struct open_file *take_descriptor(struct processes *processes, struct process *process,
-                                         int directory, const char *name, bool must_be_locked)
+                                         int directory, const char *name, const struct stat *status,
+                                         bool must_be_locked)
 {
-    struct stat status;
     char fdinfo[4096];
     int descriptor = (int)strtol(name, NULL, 10);
     struct open_file *known = process->looked_at ? known_descriptor(process, descriptor) : NULL;
-    if (known != NULL || kernel_fstatat(directory, name, &status, 0) != 0)
+    if (known != NULL)
         return known;
     struct open_file file = {.process = process,
                              .descriptor = descriptor,
-                             .device = status.st_dev,
-                             .inode = status.st_ino,
-                             .stat_device = status.st_dev,
-                             .stat_inode = status.st_ino,
-                             .deleted = status.st_nlink == 0};
+                             .device = status->st_dev,
+                             .inode = status->st_ino,
+                             .stat_device = status->st_dev,
+                             .stat_inode = status->st_ino,
+                             .deleted = status->st_nlink == 0};
     read_fdinfo(process->told.pid, name, fdinfo, sizeof fdinfo);
     uint64_t device;
     uint64_t inode;
@@ -189,13 +199,32 @@ static bool scan_descriptor(long number, void *context)
     bool may_have_flock =
         scan->wanted->any_flock && (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode));
     if (wanted || may_have_flock)
-        (void)take_descriptor(scan->processes, scan->process, scan->directory, name, !wanted);
+        (void)take_descriptor(scan->processes, scan->process, scan->directory, name, &status,
+                              !wanted);
+    return true;
+}
+
+/* Does the process have the same root and mounts as we have? */
+static bool sees_our_files(pid_t pid)
+{
+    static const char *const links[] = {"ns/mnt", "root"};
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
+        char path[64];
+        struct stat own;
+        struct stat other;
+        if (kernel_fstatat(AT_FDCWD, process_path(path, pid, links[i], -1), &other, 0) != 0 ||
+            kernel_fstatat(AT_FDCWD, i == 0 ? "/proc/self/ns/mnt" : "/", &own, 0) != 0 ||
+            own.st_ino != other.st_ino || own.st_dev != other.st_dev)
+            return false;
+    }
     return true;
 }
 
 static int open_descriptors(struct process *process)
 {
     char path[64];
+    if (!process->scanned && !process->looked_at)
+        process->sees_our_files = sees_our_files(process->told.pid);
     int directory = kernel_openat(AT_FDCWD, process_path(path, process->told.pid, "fd", -1),
                                   O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     process->told.descriptors_hidden = directory == -EACCES || directory == -EPERM;
@@ -208,8 +237,8 @@ void processes_scan(struct processes *processes, struct process *process,
     char path[64];
     if (process->scanned || process->told.gone || process->told.pid <= 0)
         return;
-    process->scanned = true;
     struct scan scan = {processes, process, wanted, open_descriptors(process)};
+    process->scanned = true;
     if (scan.directory < 0)
         return;
     process_each_number(process_path(path, process->told.pid, "fd", -1), scan_descriptor, &scan);
@@ -223,11 +252,14 @@ struct open_file *processes_look_at(struct processes *processes, struct process 
     if (descriptor < 0 || process->told.gone || process->told.pid <= 0)
         return NULL;
     int directory = open_descriptors(process);
+    process->looked_at = true;
     if (directory < 0)
         return NULL;
     (void)snprintf(name, sizeof name, "%d", descriptor);
-    process->looked_at = true;
-    struct open_file *file = take_descriptor(processes, process, directory, name, false);
+    struct stat status;
+    struct open_file *file = NULL;
+    if (kernel_fstatat(directory, name, &status, 0) == 0)
+        file = take_descriptor(processes, process, directory, name, &status, false);
     (void)kernel_close(directory);
     return file;
 }

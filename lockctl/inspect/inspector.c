@@ -239,6 +239,7 @@ static void look_into_processes(struct look *look)
     }
     for (size_t i = 0; i < look->count && !look->request->everything; i++)
         scan_others(look, &look->candidates[i]);
+    processes_sort(&look->processes);
     bool missing = look->inside_namespace;
     for (size_t i = 0; i < look->count && !missing; i++)
         missing = join_misses_holder(look, &look->candidates[i]);

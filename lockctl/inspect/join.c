@@ -23,12 +23,16 @@ static const struct kernel_flock *line_of(const struct look *look,
 }
 
 /* The process's descriptor with the flock, preferably the one that `taker` took; or NULL. */
-static const struct open_file *locked_file(const struct process *process,
+static const struct open_file *locked_file(const struct look *look, const struct process *process,
                                            const struct candidate *candidate, pid_t taker)
 {
+    size_t first;
     const struct open_file *found = NULL;
-    for (const struct open_file *file = process->files; file != NULL; file = file->next) {
-        if (!file->locked || file->device != candidate->device || file->inode != candidate->inode)
+    size_t count =
+        processes_files_on(&look->processes, candidate->device, candidate->inode, &first);
+    for (size_t i = first; i < first + count; i++) {
+        const struct open_file *file = look->processes.files[i];
+        if (file->process != process || !file->locked)
             continue;
         if (file->taker == taker)
             return file;
@@ -84,24 +88,26 @@ static bool is_in_running_command(const struct process *process, int descriptor)
  * Has a process that no registry tells of the shim loaded? Asked only where the descriptor stands
  * as high as the shim puts it: reading another's map of memory is dear.
  */
-static bool has_shim(const struct process *process, int descriptor)
+static bool has_shim(struct process *process, int descriptor)
 {
     bool high = false;
     for (int i = 0; i < OWN_ANCHOR_NUMBERS; i++)
         high = high ||
                (descriptor > own_anchor_candidate(i) && descriptor <= own_anchor_candidate(i) + 64);
+    if (!high || process->shim_looked_for)
+        return high && process->has_shim;
+    process->shim_looked_for = true;
     char path[64];
-    FILE *maps = high ? fopen(process_path(path, process->told.pid, "maps", -1), "re") : NULL;
+    FILE *maps = fopen(process_path(path, process->told.pid, "maps", -1), "re");
     if (maps == NULL)
         return false;
     char *line = NULL;
     size_t size = 0;
-    bool found = false;
-    while (!found && getline(&line, &size, maps) > 0)
-        found = strstr(line, "/liblockshim.so") != NULL;
+    while (!process->has_shim && getline(&line, &size, maps) > 0)
+        process->has_shim = strstr(line, "/liblockshim.so") != NULL;
     free(line);
     (void)fclose(maps);
-    return found;
+    return process->has_shim;
 }
 
 /* --- holders --- */
@@ -212,13 +218,13 @@ static bool add_heirs(struct look *look, struct candidate *candidate,
 }
 
 /* Does the kernel's word that this process took it suffice? */
-static bool has_it(const struct candidate *candidate, const struct process *process,
-                   const struct kernel_flock *line)
+static bool has_it(const struct look *look, const struct candidate *candidate,
+                   const struct process *process, const struct kernel_flock *line)
 {
     if (process->told.gone || line->process == 0)
         return false;
     return !process->scanned || process->told.descriptors_hidden ||
-           locked_file(process, candidate, line->process) != NULL;
+           locked_file(look, process, candidate, line->process) != NULL;
 }
 
 static bool is_confirmed(struct look *look, const struct kernel_flock *line)
@@ -244,8 +250,8 @@ static void add_kernel_holder(struct look *look, struct candidate *candidate,
 {
     enum registry_mode mode = line->exclusive ? REGISTRY_EXCLUSIVE : REGISTRY_SHARED;
     struct process *process = processes_get(&look->processes, line->process);
-    if (has_it(candidate, process, line)) {
-        const struct open_file *file = locked_file(process, candidate, line->process);
+    if (has_it(look, candidate, process, line)) {
+        const struct open_file *file = locked_file(look, process, candidate, line->process);
         struct inspected_holder *holder = add_holder(look, candidate, process, mode);
         if (file != NULL)
             holder->descriptor = file->descriptor;
@@ -450,7 +456,7 @@ bool join_misses_holder(struct look *look, const struct candidate *candidate)
     for (size_t i = 0; i < candidate->line_count; i++) {
         const struct kernel_flock *line = line_of(look, candidate, i);
         if (!line->waits &&
-            !has_it(candidate, processes_get(&look->processes, line->process), line))
+            !has_it(look, candidate, processes_get(&look->processes, line->process), line))
             return !has_running_command(look, candidate->words);
     }
     return false;

@@ -35,6 +35,8 @@ struct registry_words {
     bool shared;       /* by several candidates */
 };
 
+enum { REGISTRY_BUCKET_COUNT = 4096 };
+
 struct candidate {
     struct inspected_lock told;
     size_t order;                 /* among the named ones */
@@ -60,7 +62,7 @@ struct look {
     const struct kernel_view *view;
     struct processes processes;
     struct wanted_inodes wanted;
-    struct registry_words *registries;
+    struct registry_words *registries[REGISTRY_BUCKET_COUNT]; /* by their paths' hashes */
     struct candidate *candidates;
     size_t count;
     uint64_t now;       /* CLOCK_MONOTONIC when it began */

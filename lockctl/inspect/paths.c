@@ -6,13 +6,29 @@
 
 #include "shim/lock/kernel.h"
 
+#include <string.h>
 #include <sys/sysmacros.h>
+
+#define DELETED " (deleted)"
 
 static bool is_at(const char *path, const struct open_file *file)
 {
     struct stat status;
     return kernel_fstatat(AT_FDCWD, path, &status, 0) == 0 && status.st_dev == file->stat_device &&
            status.st_ino == file->stat_inode;
+}
+
+/* The name by which it was opened was removed, or given to another file; it has others. */
+static void take_other_name(struct look *look, struct candidate *candidate,
+                            const struct open_file *file)
+{
+    size_t suffix = strlen(DELETED);
+    size_t length = strlen(file->path);
+    if (!file->doubtful)
+        return;
+    candidate->told.path = arena_copy(look->arena, file->path, length - suffix);
+    candidate->told.path_state = PATH_DELETED;
+    candidate->reachable_path = candidate->told.path;
 }
 
 static void take_path(struct look *look, struct candidate *candidate, const struct open_file *file)
@@ -24,14 +40,15 @@ static void take_path(struct look *look, struct candidate *candidate, const stru
         candidate->reachable_path = file->path;
         return;
     }
-    const char *in_its_root = NULL;
-    if (is_at(file->path, file)) {
+    if ((file->process->sees_our_files && !file->doubtful) || is_at(file->path, file)) {
         candidate->reachable_path = file->path;
     } else {
-        in_its_root =
+        const char *in_its_root =
             arena_format(look->arena, "/proc/%d/root%s", file->process->told.pid, file->path);
-        if (!is_at(in_its_root, file))
+        if (!is_at(in_its_root, file)) {
+            take_other_name(look, candidate, file);
             return;
+        }
         candidate->reachable_path = in_its_root;
     }
     told->path_state = PATH_CURRENT;

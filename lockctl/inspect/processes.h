@@ -23,6 +23,8 @@ struct process {
     pid_t watched_thread; /* 0: any */
     uint64_t switches;    /* how often that thread had slept when it was first seen so */
     bool details_read;
+    bool shim_looked_for, has_shim;
+    bool sees_our_files;     /* its paths are ours: same root, same mounts */
     bool looked_at;          /* one of its descriptors was, by itself */
     struct open_file *files; /* of those that it has open, the ones on wanted inodes */
 };
@@ -39,6 +41,7 @@ struct open_file {
     pid_t taker;      /* as the kernel has it; 0: not visible from here */
     const char *path; /* as the process's link says, without " (deleted)" */
     bool deleted;
+    bool doubtful; /* the link ends in " (deleted)", and the file has a name: another one */
 };
 
 /* The inodes that are looked for. */

@@ -66,9 +66,18 @@ static void read_words(struct look *look, const struct registry_view *view,
         words->head.mark.state == MARK_CHANGED && !owner_of_mark_lives(look, view, words);
 }
 
+static size_t bucket_of(const char *path)
+{
+    size_t hash = 0;
+    for (; *path != '\0'; path++)
+        hash = hash * 31 + (unsigned char)*path;
+    return hash % REGISTRY_BUCKET_COUNT;
+}
+
 struct registry_words *registries_read(struct look *look, const char *lock_path)
 {
-    for (struct registry_words *words = look->registries; words != NULL; words = words->next) {
+    struct registry_words **bucket = &look->registries[bucket_of(lock_path)];
+    for (struct registry_words *words = *bucket; words != NULL; words = words->next) {
         if (strcmp(words->path, lock_path) == 0) {
             words->shared = true;
             return words;
@@ -80,7 +89,7 @@ struct registry_words *registries_read(struct look *look, const char *lock_path)
     if (registry_view_open(&view, lock_path))
         read_words(look, &view, words);
     registry_view_close(&view);
-    words->next = look->registries;
-    look->registries = words;
+    words->next = *bucket;
+    *bucket = words;
     return words;
 }
