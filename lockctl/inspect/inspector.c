@@ -253,7 +253,8 @@ static void look_into_processes(struct look *look)
         }
     if (!look->request->everything)
         add_deleted(look);
-    processes_sort(&look->processes);
+    if (missing)
+        processes_sort(&look->processes);
 }
 
 /* --- joining --- */

@@ -28,6 +28,14 @@ struct output {
     char text[FORMAT_TEXT];
 };
 
+/* Memory that is there, or the end of the program. */
+static void *need(void *memory)
+{
+    if (memory == NULL)
+        err(STATUS_FAILED, NULL);
+    return memory;
+}
+
 /* --- cells --- */
 
 bool cell_is_exact(const struct output *output)
@@ -62,10 +70,11 @@ const char *cell_size(struct output *output, uint64_t bytes)
 static const char *plain_copy(const char *hostile)
 {
     static const char replacement[] = "\xef\xbf\xbd";
-    static char copy[3 * 4400];
+    static char *copy;
     size_t length = 0;
-    for (const unsigned char *at = (const unsigned char *)hostile;
-         *at != '\0' && length + 5 < sizeof copy;) {
+    free(copy);
+    copy = need(malloc((sizeof replacement - 1) * strlen(hostile) + 1));
+    for (const unsigned char *at = (const unsigned char *)hostile; *at != '\0';) {
         uint32_t character;
         unsigned size = json_character(at, &character);
         bool control = character < 0x20 || (character >= 0x7f && character < 0xa0);
@@ -78,10 +87,19 @@ static const char *plain_copy(const char *hostile)
     return copy;
 }
 
+/* Printable ASCII of no great length, as nearly all is: shown as it is. */
+static bool is_harmless(const char *text)
+{
+    size_t length = 0;
+    while (text[length] >= ' ' && text[length] <= '~')
+        length++;
+    return text[length] == '\0' && length < 200;
+}
+
 const char *cell_text(struct output *output, const char *hostile)
 {
-    if (hostile == NULL)
-        return NULL;
+    if (hostile == NULL || is_harmless(hostile))
+        return hostile;
     return output->style->json ? plain_copy(hostile) : shown(hostile);
 }
 
@@ -150,13 +168,6 @@ static bool choose_columns(struct output *output, const struct column *columns, 
 }
 
 /* --- printing --- */
-
-static void *need(void *memory)
-{
-    if (memory == NULL)
-        err(STATUS_FAILED, NULL);
-    return memory;
-}
 
 void output_prepare(void)
 {
