@@ -1,11 +1,11 @@
 # lockctl: one file a command, over the shim's own lock and settings.
-DEPS_BUILD += libbsd-dev libinih-dev libsmartcols-dev
+DEPS_BUILD += libbsd-dev libinih-dev libncurses-dev libsmartcols-dev
 
-LOCKCTL_SOURCES := $(wildcard lockctl/*.c lockctl/inspect/*.c lockctl/doctor/*.c)
+LOCKCTL_SOURCES := $(wildcard lockctl/*.c lockctl/inspect/*.c lockctl/doctor/*.c lockctl/top/*.c)
 LOCKCTL_OBJECTS := $(LOCKCTL_SOURCES:%.c=$(BUILD)/obj/%.o)
-LOCKCTL_CFLAGS = $(BASE_CFLAGS) $(CFLAGS) $(HARDENED) $(shell pkg-config --cflags libbsd-overlay inih smartcols) \
+LOCKCTL_CFLAGS = $(BASE_CFLAGS) $(CFLAGS) $(HARDENED) $(shell pkg-config --cflags libbsd-overlay inih ncursesw smartcols) \
 	-DLIBDIR='"$(SHIMDIR)"' -DSHIMSETDIR='"$(SHIMSETDIR)"'
-LOCKCTL_LIBS = $(shell pkg-config --libs libbsd-overlay inih smartcols)
+LOCKCTL_LIBS = $(shell pkg-config --libs libbsd-overlay inih ncursesw smartcols)
 
 all: $(BUILD)/lockctl
 
@@ -28,4 +28,5 @@ INSTALLS += install-lockctl
 install-lockctl: $(BUILD)/lockctl
 	install -D $(BUILD)/lockctl $(DESTDIR)$(BINDIR)/lockctl
 
-LINT_C += $(LOCKCTL_SOURCES) $(wildcard lockctl/*.h lockctl/inspect/*.h lockctl/doctor/*.h)
+LINT_C += $(LOCKCTL_SOURCES) $(wildcard lockctl/*.h lockctl/inspect/*.h lockctl/doctor/*.h \
+	lockctl/top/*.h)

@@ -43,6 +43,7 @@ int log_command(const struct command_description *description, int count, char *
 int metrics_command(const struct command_description *description, int count, char **words);
 int break_command(const struct command_description *description, int count, char **words);
 extern const char BREAK_DETAILS[];
+int top_command(const struct command_description *description, int count, char **words);
 extern const char RUN_DETAILS[];
 extern const char ENV_DETAILS[];
 extern const char STATS_DETAILS[];
@@ -55,6 +56,7 @@ extern const char HOLDERS_DETAILS[];
 extern const char WAITERS_DETAILS[];
 extern const char DEADLOCKS_DETAILS[];
 extern const char CHECK_DETAILS[];
+extern const char TOP_DETAILS[];
 
 /* Writes "lockctl: …" as one line to stderr. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

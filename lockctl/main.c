@@ -35,6 +35,8 @@ static const struct command_description COMMANDS[] = {
      metrics_command},
     {"break", "[OPTIONS] TABLE|LOCK", "free a lock, and keep its old holder out of the table",
      BREAK_DETAILS, break_command},
+    {"top", "[OPTIONS] [LOCK|TABLE...]", "a live view of locks, on the whole screen", TOP_DETAILS,
+     top_command},
 };
 static const size_t COMMAND_COUNT = sizeof COMMANDS / sizeof *COMMANDS;
 

@@ -277,5 +277,10 @@ char *output_end_text(struct output *output)
     if (scols_print_table_to_string(output->table, &text) != 0 || text == NULL)
         errx(STATUS_FAILED, "not enough memory");
     output_drop(output);
+    size_t length = strlen(text);
+    if (length == 0 || text[length - 1] == '\n')
+        return text;
+    text = need(realloc(text, length + 2)); /* the printer ends no line behind the last */
+    memcpy(text + length, "\n", 2);
     return text;
 }

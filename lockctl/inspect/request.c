@@ -5,8 +5,6 @@
 
 #include <stdio.h>
 
-enum { REQUEST_CONFIG = OUTPUT_OPTION_COUNT, REQUEST_STUCK_AFTER, REQUEST_TREE };
-
 int request_take(void *context, int option, const char *value)
 {
     struct command_request *request = context;

@@ -31,6 +31,8 @@ struct command_request {
         "tree", 't', NULL, "who waits behind whom"                                                 \
     }
 
+enum { REQUEST_CONFIG = OUTPUT_OPTION_COUNT, REQUEST_STUCK_AFTER, REQUEST_TREE };
+
 /* An argument_taker for these; the context is a struct command_request. */
 int request_take(void *context, int option, const char *value);
 
