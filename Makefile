@@ -33,6 +33,7 @@ OPTIMIZE ?= -O2 -g
 SANITIZE ?=
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
 BASE_CFLAGS := -std=gnu11 $(OPTIMIZE) $(WARNINGS) -D_GNU_SOURCE -DLOCKSHIM_VERSION='"$(VERSION)"' -I. \
+	-ffile-prefix-map=$(CURDIR)=. \
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
 BASE_LDFLAGS := -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 # What is no preload is hardened; the shim itself is built plain (shim/build.mk says why).
@@ -40,7 +41,7 @@ HARDENED := -fstack-protector-strong $(if $(SANITIZE),,-U_FORTIFY_SOURCE -D_FORT
 
 DEPS_BUILD := gcc libc6-dev make pkg-config
 DEPS_TEST :=
-DEPS_LINT := clang clang-format clang-tidy cppcheck shellcheck
+DEPS_LINT := clang clang-format clang-tidy codespell cppcheck mandoc shellcheck
 CHECKS :=
 LINT_C :=
 LINT_SH :=
@@ -80,8 +81,8 @@ uninstall:
 	(cd "$$staged" && find . -depth -type d -path '*lockshim*' -print0) | \
 		(cd "$(DESTDIR)/" && xargs -0r rmdir --ignore-fail-on-non-empty 2>/dev/null || :)
 
-lint: lint-format lint-tidy lint-cppcheck lint-shell
-.PHONY: lint-format lint-tidy lint-cppcheck lint-shell
+lint: lint-format lint-tidy lint-cppcheck lint-shell lint-manual lint-spelling
+.PHONY: lint-format lint-tidy lint-cppcheck lint-shell lint-manual lint-spelling
 lint-format:
 	clang-format --dry-run -Werror $(sort $(LINT_C))
 lint-tidy:
@@ -93,6 +94,12 @@ lint-cppcheck:
 		-D__linux__ -D__x86_64__ '-DElfW(type)=Elf64_##type' -DLOCKSHIM_VERSION='"x"' $(sort $(filter %.c,$(LINT_C)))
 lint-shell:
 	shellcheck $(sort $(LINT_SH))
+# Whether the pages that it refers to are installed on this machine is no matter of the page.
+lint-manual:
+	@! mandoc -Tlint -Wstyle $(MANUALS) 2>&1 | grep -v -e 'referenced manual not found' -e 'outdated mandoc.db'
+# The words left out are a macro of the manual's, and a test's wrong words. Tables of samples are data.
+lint-spelling:
+	codespell --ignore-words-list=nd,sesion $$(git ls-files ':!tests/store/tables')
 
 clean:
 	rm -rf $(BUILD)

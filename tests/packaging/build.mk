@@ -1,18 +1,17 @@
 # Tests of what leaves the source tree: installation, completions, Debian packages.
-DEPS_TEST += bash git pkg-config python3 util-linux zsh
+DEPS_TEST += bash binutils git pkg-config python3 util-linux zsh
 
-CHECKS += check-install check-completions
+CHECKS += check-packaging
 LINT_SH += $(wildcard tests/packaging/*.sh)
+PACKAGING := completions install release
 
-.PHONY: check-completions
-check-completions: $(BUILD)/lockctl $(BUILD)/tablestore
-	BUILD=$(BUILD) tests/packaging/completions.sh
+.PHONY: check-packaging $(PACKAGING:%=check-%) check-reproducible
+check-packaging: $(PACKAGING:%=check-%)
+$(PACKAGING:%=check-%) check-reproducible: check-%: all
+	@MAKE='$(MAKE)' CC=$(CC) $(REPORT) packaging $*=tests/packaging/$*.sh
 
-.PHONY: check-install
-check-install: all
-	MAKE='$(MAKE)' BUILD=$(BUILD) CC=$(CC) tests/packaging/install.sh
-
-# The Debian packages, into a fresh Debian of their own: minutes, and a mirror.
+# The Debian packages, into a fresh Debian of their own: minutes, and a mirror. And two builds in full,
+# to see that they are the same.
 .PHONY: check-packages
-check-packages: deb
-	BUILD=$(BUILD) tests/packaging/debian.sh
+check-packages: deb check-reproducible
+	@$(REPORT) packaging debian=tests/packaging/debian.sh

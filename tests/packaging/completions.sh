@@ -14,7 +14,7 @@ same() {
         passed=$((passed + 1))
     else
         failed=$((failed + 1))
-        printf 'FAIL completions: %s\n  wanted: %s\n  got:    %s\n' "$1" "$2" "$3"
+        printf 'FAIL completions: %s\n    wanted: %s\n    got:    %s\n' "$1" "$2" "$3"
     fi
 }
 words() { tr -s ' \n' '\n' | grep . | sort -u | xargs; }

@@ -26,6 +26,7 @@ check() {
         passed=$((passed + 1))
     else
         failed=$((failed + 1))
+        output=$(printf '%s\n' "$output" | sed 's/^/    /')
         printf 'FAIL packages: %s\n%s\n' "$name" "$output"
     fi
 }

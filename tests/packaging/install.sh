@@ -16,6 +16,7 @@ check() {
         passed=$((passed + 1))
     else
         failed=$((failed + 1))
+        output=$(printf '%s\n' "$output" | sed 's/^/    /')
         printf 'FAIL install: %s\n%s\n' "$name" "$output"
     fi
 }
