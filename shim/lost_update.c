@@ -21,7 +21,7 @@ struct memory {
 
 static struct memory *memories;
 static size_t capacity, used;
-static _Atomic bool busy;
+static _Atomic uintptr_t busy; /* the thread that is in here */
 
 /* File times move in ticks of the coarse clock: two changes within one look the same. */
 static int64_t time_grain(void)
@@ -31,14 +31,17 @@ static int64_t time_grain(void)
 }
 
 /*
- * A signal handler may have interrupted its own thread in here: then it goes without, after a
- * while.
+ * A signal handler may have interrupted its own thread in here: then it goes without, at once, as
+ * waiting would never help. Who waits for another thread goes without after a while.
  */
 static bool enter(void)
 {
     for (int attempt = 0; attempt < 1000; attempt++) {
-        if (!atomic_exchange(&busy, true))
+        uintptr_t inside = 0;
+        if (atomic_compare_exchange_strong(&busy, &inside, lock_this_thread()))
             return true;
+        if (inside == lock_this_thread())
+            return false;
         kernel_yield();
     }
     return false;
@@ -46,7 +49,7 @@ static bool enter(void)
 
 static void leave(void)
 {
-    atomic_store(&busy, false);
+    atomic_store(&busy, 0);
 }
 
 void lost_update_forked(void)
