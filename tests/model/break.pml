@@ -1,0 +1,273 @@
+/*
+ * A model of the lock's protocol: two guarded processes that take it, set the mark, change the
+ * table and let go (shim/lock/lock.h, steps 2 to 8), and a lockctl that breaks the lock of the first
+ * (shim/lock/takeover.h, steps 1 to 8). Each may die between any two steps. Checked for all orders:
+ *
+ *   - the table is changed by nobody but whoever has the lock: so by one at most, and not by a
+ *     holder that was broken, through calls, buffers or mappings;
+ *   - who takes a lock inside of which another died or was broken gets to know it;
+ *   - a break frees the acquisition that it named and no newer one;
+ *   - nobody waits for ever (spin's own check of end states).
+ *
+ * A step left out (-D WITHOUT_FENCE and so on) must be found out: tests/model/check.sh.
+ */
+#define NOBODY 255
+#define OLD 0 /* the process that is broken; both do the same */
+
+byte locked = NOBODY; /* whose description has the flock */
+bool copied;          /* lockctl has a copy of OLD's description */
+bool dead[2];
+
+/* The fence in each process's memory. */
+byte raised[2];
+byte calls[2];
+byte fence_acquisition[2];
+
+/* The registry. */
+byte acquisition;
+byte broken;
+bool mark;
+byte mark_owner;
+byte mark_acquisition;
+bool crashed;
+
+/* The table: which inode its file is, and which the processes have open. */
+byte table_inode;
+byte file_inode[2];
+bool file_open[2];
+
+/* What is true, whether or not anybody says so: the table is half-written. */
+bool half_written;
+
+/* A byte that reaches an inode: of the table, or one that is no longer in it. */
+inline change_inode(id, inode)
+{
+    if
+    :: inode == table_inode ->
+        assert(locked == id);
+        half_written = true
+    :: else
+    fi
+}
+
+inline drop_description(id)
+{
+    if
+    :: locked == id && dead[id] && !(id == OLD && copied) -> locked = NOBODY
+    :: else
+    fi
+}
+
+inline die(id)
+{
+    atomic {
+        dead[id] = true;
+        file_open[id] = false;
+        drop_description(id)
+    }
+}
+
+#define MAY_DIE \
+    if \
+    :: skip \
+    :: die(id); goto end_of_process \
+    fi
+
+/* A call begins: counts itself in, then looks (fence.h). */
+inline begin_call(id, refused)
+{
+    calls[id]++;
+#ifdef WITHOUT_FENCE
+    refused = false
+#else
+    refused = raised[id] != 0 && raised[id] == fence_acquisition[id]
+#endif
+}
+
+proctype guarded(byte id)
+{
+    byte sessions = 2;
+    bool refused;
+
+    do
+    :: sessions == 0 -> break
+    :: sessions > 0 ->
+        sessions--;
+        begin_call(id, refused);
+        if
+        :: refused -> calls[id]--; break
+        :: else
+        fi;
+        /* take, 2: flock, when it is free */
+        atomic { locked == NOBODY -> locked = id };
+        MAY_DIE;
+        /* take, 5: the mark of the last holder, and ourselves into the registry */
+        atomic {
+            if
+            :: mark && (dead[mark_owner] || mark_acquisition == broken) ->
+                crashed = true;
+                mark = false
+            :: else
+            fi;
+            assert(!half_written || crashed);
+            acquisition++;
+            fence_acquisition[id] = acquisition
+        };
+        MAY_DIE;
+        /* change, 6: the mark, then the change, by a call by name */
+        atomic {
+            mark = true;
+            mark_owner = id;
+            mark_acquisition = fence_acquisition[id]
+        };
+        MAY_DIE;
+        change_inode(id, table_inode);
+        atomic {
+            file_inode[id] = table_inode;
+            file_open[id] = true
+        };
+        calls[id]--;
+        MAY_DIE;
+        /* a call through the descriptor: counted until it has entered */
+        begin_call(id, refused);
+        calls[id]--;
+        MAY_DIE;
+        if
+        :: refused -> goto fenced
+        :: else -> change_inode(id, file_inode[id])
+        fi;
+        MAY_DIE;
+        /* a buffer or a mapping: asks nobody */
+        change_inode(id, file_inode[id]);
+        /* release, 7 and 8 */
+        begin_call(id, refused);
+#ifdef WITHOUT_COUNTED_RELEASE
+        calls[id]--;
+#endif
+        if
+        :: refused -> goto fenced_in_call
+        :: else
+        fi;
+        file_open[id] = false;
+        MAY_DIE;
+        atomic {
+            mark = false;
+            crashed = false;
+            half_written = false
+        };
+        MAY_DIE;
+        atomic {
+            if
+            :: locked == id -> locked = NOBODY
+            :: else
+            fi
+        };
+#ifndef WITHOUT_COUNTED_RELEASE
+        calls[id]--
+#endif
+    od;
+    goto end_of_process;
+
+fenced_in_call:
+#ifndef WITHOUT_COUNTED_RELEASE
+    calls[id]--;
+#endif
+fenced:
+    /* what it still has in buffers is flushed when it ends */
+    if
+    :: file_open[id] -> change_inode(id, file_inode[id])
+    :: else
+    fi;
+
+end_of_process:
+    die(id)
+}
+
+#define LOCKCTL_MAY_DIE \
+    if \
+    :: skip \
+    :: goto end_of_break \
+    fi
+
+proctype lockctl()
+{
+    byte named;
+
+    /* 1: it is the process that was named */
+    if
+    :: dead[OLD] -> goto nothing_shared
+    :: locked == OLD && fence_acquisition[OLD] != 0
+    :: goto nothing_shared
+    fi;
+    named = fence_acquisition[OLD];
+    LOCKCTL_MAY_DIE;
+    /* 2: a copy of the description, if it has the lock */
+    atomic {
+        if
+        :: !dead[OLD] && locked == OLD -> copied = true
+        :: else -> goto nothing_shared
+        fi
+    };
+    LOCKCTL_MAY_DIE;
+    broken = named;
+    /* 3: the fence */
+    raised[OLD] = named;
+    LOCKCTL_MAY_DIE;
+    /* 4: no call that began before is under way; one that does not end is killed */
+#ifndef WITHOUT_WAITING
+    (calls[OLD] == 0 || dead[OLD]);
+#endif
+    /* 5: it is still the acquisition that was named */
+#ifndef WITHOUT_CHECKING
+    if
+    :: locked == OLD && fence_acquisition[OLD] == named
+    :: else -> broken = 0; raised[OLD] = 0; goto end_of_break
+    fi;
+#endif
+    LOCKCTL_MAY_DIE;
+    /* 6: fresh inodes, while nobody else can have changed the old ones */
+#ifndef WITHOUT_FRESH_INODES
+    assert(locked == OLD);
+    table_inode++;
+#endif
+    LOCKCTL_MAY_DIE;
+    /* 7: the mark is that of a broken holder */
+#ifdef WITHOUT_SETTLING
+    broken = 0;
+#else
+    atomic {
+        if
+        :: mark -> mark_acquisition = named
+        :: else
+        fi;
+        broken = named
+    };
+#endif
+    LOCKCTL_MAY_DIE;
+    /* 8: the next waiter enters */
+    atomic {
+        if
+        :: locked == OLD ->
+            assert(fence_acquisition[OLD] == named);
+            locked = NOBODY
+        :: else
+        fi
+    };
+
+end_of_break:
+    atomic {
+        copied = false;
+        drop_description(OLD)
+    };
+nothing_shared:
+    skip
+}
+
+init
+{
+    atomic {
+        run guarded(0);
+        run guarded(1);
+        run lockctl()
+    }
+}
