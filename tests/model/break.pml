@@ -42,12 +42,14 @@ bool half_written;
 /* A byte that reaches an inode: of the table, or one that is no longer in it. */
 inline change_inode(id, inode)
 {
-    if
-    :: inode == table_inode ->
-        assert(locked == id);
-        half_written = true
-    :: else
-    fi
+    atomic {
+        if
+        :: inode == table_inode ->
+            assert(locked == id);
+            half_written = true
+        :: else
+        fi
+    }
 }
 
 inline drop_description(id)
