@@ -124,8 +124,14 @@ INTERPOSE int mkostemps64(char *template, int suffix, int flags)
 
 INTERPOSE char *mkdtemp(char *template)
 {
-    GUARDED(char *, NULL, touch_path(&touch, AT_FDCWD, template, false, TOUCH_CHANGE),
-            !touch_wants_names(&touch)                          ? REAL(mkdtemp)(template)
-            : make_temporary(template, 0, DIRECTORY_FLAGS) == 0 ? template
-                                                                : NULL);
+    struct touch touch;
+    if (!touch_guarding() || !touch_path(&touch, AT_FDCWD, template, false, TOUCH_CHANGE))
+        return REAL(mkdtemp)(template);
+    char *result = NULL;
+    if (touch.error == 0 && touch_wants_names(&touch))
+        result = make_temporary(template, 0, DIRECTORY_FLAGS) == 0 ? template : NULL;
+    else if (touch.error == 0)
+        result = REAL(mkdtemp)(template);
+    touch_end(&touch);
+    return result;
 }
