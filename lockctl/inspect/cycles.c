@@ -151,7 +151,8 @@ static bool stays_blocked(const struct search *search, const struct inspected_lo
                           const struct inspected_holder *holder, const struct edge *edge)
 {
     /* A guarded owner never waits for itself; what looks so is a moment in between. */
-    if (holder->guarded && &search->inspection->locks[edge->lock] == holding_lock)
+    if ((holder->guarded || edge->waiter->guarded) &&
+        &search->inspection->locks[edge->lock] == holding_lock)
         return false;
     if (holder->guarded && holder->supervisor > 0)
         return true; /* a command keeps it to its end */

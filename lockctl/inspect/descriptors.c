@@ -141,6 +141,15 @@ static struct open_file *take_descriptor(struct processes *processes, struct pro
     return add_file(processes, &file);
 }
 
+bool processes_still_has(const struct open_file *file)
+{
+    char path[64];
+    struct stat status;
+    process_path(path, file->process->told.pid, "fd", file->descriptor);
+    return kernel_fstatat(AT_FDCWD, path, &status, 0) == 0 && status.st_ino == file->stat_inode &&
+           status.st_dev == file->stat_device;
+}
+
 static int compare_files(const void *left, const void *right)
 {
     const struct open_file *one = *(struct open_file *const *)left;

@@ -191,27 +191,45 @@ static bool add_command(struct look *look, struct candidate *candidate,
     return found;
 }
 
+/* Has the file the description that this process took? */
+static bool is_heir(const struct open_file *file, const struct kernel_flock *line)
+{
+    return file->locked && (line->process == 0 || file->taker == line->process);
+}
+
+/* Does one of them belong to a guarded command that runs? Then the description is the command's. */
+static bool keeps_command(struct look *look, const struct kernel_flock *line, size_t first,
+                          size_t count)
+{
+    for (size_t i = first; i < first + count; i++) {
+        const struct open_file *file = look->processes.files[i];
+        if (is_heir(file, line) && is_in_running_command(file->process, file->descriptor))
+            return true;
+    }
+    return false;
+}
+
 /* Whoever has the description that a process took which is gone, or has closed its own copy. */
 static bool add_heirs(struct look *look, struct candidate *candidate,
-                      const struct kernel_flock *line, bool taker_known)
+                      const struct kernel_flock *line)
 {
     size_t first;
     bool found = false;
     enum registry_mode mode = line->exclusive ? REGISTRY_EXCLUSIVE : REGISTRY_SHARED;
     size_t count =
         processes_files_on(&look->processes, candidate->device, candidate->inode, &first);
+    bool command = keeps_command(look, line, first, count);
     for (size_t i = first; i < first + count; i++) {
         const struct open_file *file = look->processes.files[i];
-        if (!file->locked || (file->taker != line->process && taker_known) ||
-            find_holder(candidate, file->process) != NULL)
+        if (!is_heir(file, line) || find_holder(candidate, file->process) != NULL ||
+            !processes_still_has(file))
             continue;
         struct inspected_holder *holder = add_holder(look, candidate, file->process, mode);
         holder->descriptor = file->descriptor;
         holder->taker = line->process;
         holder->shares = found;
-        bool member = is_in_running_command(file->process, file->descriptor);
-        holder->guarded = member;
-        holder->taker_gone = !member && line->process != file->process->told.pid;
+        holder->guarded = command;
+        holder->taker_gone = !command && line->process != file->process->told.pid;
         found = true;
     }
     return found;
@@ -259,7 +277,7 @@ static void add_kernel_holder(struct look *look, struct candidate *candidate,
             holder->guarded = has_shim(process, holder->descriptor);
         return;
     }
-    if (add_heirs(look, candidate, line, line->process != 0) || add_command(look, candidate, line))
+    if (add_heirs(look, candidate, line) || add_command(look, candidate, line))
         return;
     if (!is_confirmed(look, line))
         return;
@@ -283,7 +301,7 @@ static void add_unlisted_holders(struct look *look, struct candidate *candidate)
         const struct open_file *file = look->processes.files[i];
         struct kernel_flock line = {.process = file->taker, .exclusive = file->exclusive};
         if (file->locked && find_holder(candidate, file->process) == NULL)
-            (void)add_heirs(look, candidate, &line, true);
+            (void)add_heirs(look, candidate, &line);
     }
 }
 
@@ -326,6 +344,27 @@ static void join_records(struct look *look, struct candidate *candidate)
         holder = add_holder(look, candidate, process, record->mode);
         take_record(look, holder, record);
         holder->shares = true;
+    }
+}
+
+/* The owner is the command: its members' times are its own. */
+static void join_times(struct look *look, struct candidate *candidate)
+{
+    const struct registry_words *words = candidate->words;
+    for (size_t i = 0; words != NULL && i < candidate->told.holder_count; i++) {
+        struct inspected_holder *holder = &candidate->told.holders[i];
+        for (size_t j = 0; holder->supervisor > 0 && j < words->holder_count; j++) {
+            const struct view_holder *record = &words->holders[j];
+            struct process *supervisor = supervisor_of(look, record);
+            if (supervisor == NULL || supervisor->told.pid != holder->supervisor)
+                continue;
+            int64_t held = age(look, record->since);
+            int64_t untouched = age(look, record->last_touch);
+            if (held > holder->held)
+                holder->held = held;
+            if (untouched >= 0 && (holder->untouched < 0 || untouched < holder->untouched))
+                holder->untouched = untouched;
+        }
     }
 }
 
@@ -438,6 +477,7 @@ void join_lock(struct look *look, struct candidate *candidate)
     if (look->inside_namespace && candidate->told.holder_count == 0)
         add_foreign_holders(look, candidate);
     join_records(look, candidate);
+    join_times(look, candidate);
     add_guarded_waiters(look, candidate);
     add_kernel_waiters(look, candidate);
     summarize(candidate);

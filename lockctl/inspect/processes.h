@@ -91,6 +91,9 @@ void processes_scan(struct processes *processes, struct process *process,
 struct open_file *processes_look_at(struct processes *processes, struct process *process,
                                     int descriptor);
 
+/* Has the process, which may have ended since, still the file open there? */
+bool processes_still_has(const struct open_file *file);
+
 /* Sorts all files that were found. */
 void processes_sort(struct processes *processes);
 
