@@ -322,6 +322,41 @@ static void count_hidden(const struct look *look, struct inspection *picture)
     picture->inside_namespace = look->inside_namespace;
 }
 
+/* --- rings --- */
+
+/* The same for the same ring, wherever it is begun. */
+static uint64_t ring_number(const struct inspected_cycle *cycle)
+{
+    uint64_t number = cycle->count;
+    for (size_t i = 0; i < cycle->count; i++) {
+        const struct inspected_wait *wait = &cycle->waits[i];
+        uint64_t part = (uint64_t)wait->process->pid * 0x9E3779B97F4A7C15u;
+        number += (part ^ wait->process->start_time ^ wait->lock->inode) * 0xBF58476D1CE4E5B9u;
+    }
+    return number;
+}
+
+/* What is in no ring but those that were seen a moment before as well. */
+static void keep_rings(struct inspection *picture, const uint64_t *before, size_t count)
+{
+    for (size_t i = 0; i < picture->cycle_count; i++) {
+        bool seen = false;
+        for (size_t j = 0; j < count && !seen; j++)
+            seen = before[j] == ring_number(&picture->cycles[i]);
+        if (seen)
+            continue;
+        size_t last = --picture->cycle_count;
+        for (size_t j = 0; j < picture->count; j++) {
+            int *cycle = &picture->locks[j].cycle;
+            if (*cycle == (int)i)
+                *cycle = -1;
+            else if (*cycle == (int)last)
+                *cycle = (int)i;
+        }
+        picture->cycles[i--] = picture->cycles[last];
+    }
+}
+
 /* --- asleep in the kernel --- */
 
 /* What is behind an inspected process; the inspection hands out its first member. */
@@ -420,26 +455,47 @@ static bool take_picture(struct inspector *inspector, bool last)
     return true;
 }
 
-const struct inspection *inspector_look(struct inspector *inspector)
+/* False after a complaint. */
+static bool look_once(struct inspector *inspector)
 {
-    struct inspection *picture = &inspector->picture;
-    bool confirmed = false;
     for (int look = 1; look <= LOOKS; look++) {
         int result = read_view(inspector);
         if (result < 0) {
             complain("/proc/locks: %s", strerror(-result));
-            return NULL;
+            return false;
         }
         /* A holder that nobody is: it let go between the reading and the looking, or is hidden. */
-        if (!take_picture(inspector, look == LOOKS || inspector->request.live))
-            continue;
-        /* A ring put together from two moments would be none; a real one stays. */
-        if (picture->cycle_count == 0 || confirmed || inspector->request.live)
+        if (take_picture(inspector, look == LOOKS || inspector->request.live))
             break;
-        confirmed = true;
-        look = 1;
-        (void)kernel_poll(NULL, 0, WATCH_RING);
     }
+    return true;
+}
+
+/* A ring put together from two moments would be none; a real one stays. */
+static bool look_at_rings_again(struct inspector *inspector)
+{
+    struct inspection *picture = &inspector->picture;
+    size_t count = picture->cycle_count;
+    uint64_t *before = calloc(count, sizeof *before);
+    if (before == NULL)
+        err(STATUS_FAILED, NULL);
+    for (size_t i = 0; i < count; i++)
+        before[i] = ring_number(&picture->cycles[i]);
+    (void)kernel_poll(NULL, 0, WATCH_RING);
+    bool looked = look_once(inspector);
+    if (looked)
+        keep_rings(picture, before, count);
+    free(before);
+    return looked;
+}
+
+const struct inspection *inspector_look(struct inspector *inspector)
+{
+    struct inspection *picture = &inspector->picture;
+    if (!look_once(inspector))
+        return NULL;
+    if (picture->cycle_count > 0 && !inspector->request.live && !look_at_rings_again(inspector))
+        return NULL;
     watch_sleepers(inspector);
     for (size_t i = 0; i < picture->count; i++)
         verdict_judge(&picture->locks[i], picture, inspector->request.stuck_after,

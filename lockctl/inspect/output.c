@@ -140,11 +140,32 @@ static const struct column *find_column(const struct column *columns, size_t cou
     return NULL;
 }
 
+/*
+ * LOCKCTL_COLUMNS: what people want to see without -o. One list for all commands: each takes the
+ * names that it knows; false: it knows none.
+ */
+static bool choose_usual(struct output *output, const struct column *columns, size_t count)
+{
+    const char *names = getenv("LOCKCTL_COLUMNS");
+    if (names == NULL || cell_is_exact(output))
+        return false;
+    for (; *names != '\0' && output->count < COLUMNS_MAXIMUM;) {
+        size_t length = strcspn(names, ",");
+        const struct column *column = find_column(columns, count, names, length);
+        if (column != NULL)
+            output->shown[output->count++] = column;
+        names += length + (names[length] == ',');
+    }
+    return output->count > 0;
+}
+
 /* False after a complaint. */
 static bool choose_columns(struct output *output, const struct column *columns, size_t count)
 {
     const char *names = output->style->columns;
     bool further = names != NULL && names[0] == '+';
+    if (names == NULL && choose_usual(output, columns, count))
+        return true;
     for (size_t i = 0; i < count && (names == NULL || further); i++)
         if (output->style->json || (columns[i].flags & COLUMN_DEFAULT) != 0)
             output->shown[output->count++] = &columns[i];

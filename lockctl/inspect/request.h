@@ -23,8 +23,8 @@ struct command_request {
     OUTPUT_OPTIONS, {"config", 'c', "FILE", "configuration file (default: /etc/lockshim.conf)"},   \
     {                                                                                              \
         "stuck-after", 's', "SECONDS",                                                             \
-            "held so long untouched while others wait: stuck\n"   \
-            "(default: 300)"                                                                 \
+            "held so long untouched while others wait: stuck\n"                                    \
+            "(default: 300)"                                                                       \
     }
 #define TREE_OPTION                                                                                \
     {                                                                                              \

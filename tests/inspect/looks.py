@@ -214,7 +214,8 @@ def crowds():
     told = soon(lambda: (lambda k: k if k["waiter_count"] == 1500 else None)(lock("L")), 60)
     same("1,500 wait", (1500, [holder.pid]), (told and told["waiter_count"],
                                               [h["pid"] for h in told["holders"]]))
-    same("a row each", 1500, len({w["pid"] for w in look("waiters", "L")["waiters"]}))
+    rows = look("waiters", "L")["waiters"]
+    same("a row each", (1500, 1500), (len(rows), len({row["pid"] for row in rows})))
     common.fresh()
     workers = [start(ACT, "add 100000 T/n", guard="session") for _ in range(25)]
     workers += [start("sh", "-c", "while :; do flock M true; done") for _ in range(25)]
