@@ -216,7 +216,7 @@ static int freeze_all(struct break_plan *plan)
 /* 1: it is. 0: it has let go by itself. -1: it has taken the lock anew since. */
 static int is_still_held(const struct victim *victim)
 {
-    struct fence now;
+    struct fence now = {.magic = 0};
     if (victim->shared && !takeover_has_lock(&victim->lock))
         return 0;
     if (!victim->fenced || victim->ended || takeover_fence_read(&victim->fence, &now) != 0)

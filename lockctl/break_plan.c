@@ -76,9 +76,9 @@ static const char *find_table(const struct inspected_lock *lock, const char *nam
     static char table[4096];
     char registry[4200];
     struct stat status;
-    if (named != NULL)
+    if (named != NULL || lock->path == NULL)
         return named;
-    size_t length = lock->path != NULL ? strlen(lock->path) : 0;
+    size_t length = strlen(lock->path);
     static const char ending[] = ".lock";
     size_t tail = sizeof ending - 1;
     if (length > tail && length < sizeof table && strcmp(lock->path + length - tail, ending) == 0) {
@@ -87,7 +87,7 @@ static const char *find_table(const struct inspected_lock *lock, const char *nam
         if (lstat(table, &status) == 0 && !S_ISLNK(status.st_mode))
             return table;
     }
-    if (lock->table == NULL || lock->table[0] != '/' || lock->path == NULL ||
+    if (lock->table == NULL || lock->table[0] != '/' ||
         (size_t)snprintf(registry, sizeof registry, "%s.registry", lock->path) >= sizeof registry)
         return NULL;
     return is_below_same_hands(lock->table, registry) ? lock->table : NULL;
@@ -146,7 +146,7 @@ static int share(struct break_plan *plan, struct victim *victim)
 
 static void find_fence(struct break_plan *plan, struct victim *victim)
 {
-    struct fence found;
+    struct fence found = {.magic = 0};
     victim->recorded = takeover_record(&plan->registry, &victim->process, &victim->record);
     victim->acquisition = victim->recorded ? victim->record.acquisition : 0;
     if (!victim->shared)

@@ -3,6 +3,7 @@
 # shellcheck source=tests/e2e/common.sh
 . "$(dirname "$(realpath "$0")")/../e2e/common.sh"
 writer=$BUILD/break/writer
+at_fence="" at_start_time="" at_acquisition=""
 eval "$("$BUILD/break/layout" | sed 's/^/at_/')"
 
 # forge FIELD NUMBER: 64 bits of the registry.
