@@ -2,6 +2,7 @@
 include $(wildcard tests/unit/build.mk tests/surface/build.mk tests/e2e/build.mk \
 	tests/real/build.mk tests/bench/build.mk tests/registry-tools/build.mk tests/break/build.mk \
 	tests/model/build.mk \
+	tests/rollback/build.mk \
 	tests/inspect/build.mk \
 	tests/packaging/build.mk)
 LINT_SH += tests/install-deps.sh

@@ -152,8 +152,14 @@ static int lock_file(int file)
 
 static int read_head(struct undo_journal *journal, const struct stat *status)
 {
+    static const struct undo_head none;
     struct undo_head *head = &journal->head;
-    if (status->st_size < (off_t)sizeof *head) { /* nothing was changed under it yet */
+    *head = none;
+    ssize_t size = kernel_pread(journal->file, head, sizeof *head, 0);
+    if (size < 0)
+        return (int)size;
+    /* The head is written behind the first record: nothing was changed under this one yet. */
+    if (size < (ssize_t)sizeof *head || memcmp(head, &none, sizeof none) == 0) {
         *head = (struct undo_head){.version = JOURNAL_VERSION,
                                    .lock_path_hash = path_hash(journal->lock_path),
                                    .length = sizeof *head,
@@ -161,8 +167,7 @@ static int read_head(struct undo_journal *journal, const struct stat *status)
         memcpy(head->magic, head_magic, sizeof head->magic);
         return 0;
     }
-    if (kernel_pread(journal->file, head, sizeof *head, 0) != (ssize_t)sizeof *head ||
-        memcmp(head->magic, head_magic, sizeof head->magic) != 0 ||
+    if (memcmp(head->magic, head_magic, sizeof head->magic) != 0 ||
         head->version != JOURNAL_VERSION || head->length < sizeof *head || head->next == 0 ||
         head->length > (uint64_t)status->st_size ||
         head->lock_path_hash != path_hash(journal->lock_path))

@@ -1,0 +1,19 @@
+# Rollback: kills at every system call, random kills of real programs, full disks.
+#
+#   make check-rollback       a few minutes      make torture TORTURE_SECONDS=3600    for hours
+ROLLBACK_C := $(wildcard tests/rollback/src/*.c)
+ROLLBACK_BUILT := $(ROLLBACK_C:tests/rollback/src/%.c=$(BUILD)/rollback/%)
+TORTURE_SECONDS ?= 60
+
+DEPS_TEST += python3 recutils
+CHECKS += check-rollback
+LINT_C += $(ROLLBACK_C)
+LINT_SH += $(wildcard tests/rollback/*.sh)
+
+.PHONY: check-rollback torture
+check-rollback: all $(ROLLBACK_BUILT) $(E2E_BUILT)
+	python3 tests/rollback/every-call.py $(BUILD)
+
+$(BUILD)/rollback/%: tests/rollback/src/%.c
+	@mkdir -p $(@D)
+	$(CC) $(BASE_CFLAGS) $(HARDENED) $(BASE_LDFLAGS) -o $@ $<

@@ -1,0 +1,170 @@
+/*
+ * change KIND DIRECTORY: changes a table, one kind of change after the other that belong together.
+ * Exit status 1 says which step failed.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NEED(condition)                                                                            \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            perror(#condition);                                                                    \
+            exit(1);                                                                               \
+        }                                                                                          \
+    } while (0)
+
+static int opened(const char *path, int flags)
+{
+    int descriptor = open(path, flags | O_CLOEXEC, 0644);
+    NEED(descriptor >= 0);
+    return descriptor;
+}
+
+static void put(const char *path, int flags, const char *text)
+{
+    int descriptor = opened(path, flags);
+    NEED(write(descriptor, text, strlen(text)) == (ssize_t)strlen(text));
+    NEED(close(descriptor) == 0);
+}
+
+static void in_place(void)
+{
+    put("a", O_WRONLY, "XX");
+    put("sub/b", O_RDWR, "YY");
+    put("a", O_WRONLY | O_APPEND, "more");
+    NEED(truncate("c", 3) == 0);
+    int descriptor = opened("sub/d", O_RDWR);
+    NEED(ftruncate(descriptor, 100000) == 0);
+    NEED(pwrite(descriptor, "end", 3, 99997) == 3);
+    NEED(close(descriptor) == 0);
+}
+
+static void replace(void)
+{
+    put("a.new", O_WRONLY | O_CREAT | O_TRUNC, "new a");
+    NEED(rename("a.new", "a") == 0);
+    put("b.new", O_WRONLY | O_CREAT | O_EXCL, "new b");
+    NEED(rename("b.new", "sub/b") == 0);
+    put("c", O_WRONLY | O_CREAT | O_TRUNC, "short");
+    NEED(rename("sub/d", "sub/e") == 0);
+    put("sub/d", O_WRONLY | O_CREAT | O_TRUNC, "another d");
+}
+
+static void names(void)
+{
+    NEED(unlink("a") == 0);
+    NEED(symlink("c", "a") == 0);
+    put("a", O_WRONLY | O_TRUNC, "through the link");
+    NEED(unlink("link") == 0);
+    NEED(link("sub/b", "link") == 0);
+    NEED(mkfifo("pipe", 0600) == 0);
+    NEED(unlink("sub/d") == 0);
+    NEED(mkdir("sub/d", 0750) == 0);
+    put("sub/d/x", O_WRONLY | O_CREAT, "in a new directory");
+    NEED(rmdir("empty") == 0);
+    put("empty", O_WRONLY | O_CREAT, "was a directory");
+    char template[] = "tmp-XXXXXX.txt";
+    int descriptor = mkstemps(template, 4);
+    NEED(descriptor >= 0 && write(descriptor, "t", 1) == 1 && close(descriptor) == 0);
+    char made[] = "dir-XXXXXX";
+    NEED(mkdtemp(made) != NULL);
+}
+
+static void directories(void)
+{
+    NEED(rename("sub", "moved") == 0);
+    put("moved/b", O_WRONLY, "ZZ");
+    NEED(unlink("moved/d") == 0);
+    NEED(mkdir("sub", 0700) == 0);
+    put("sub/b", O_WRONLY | O_CREAT, "another b");
+    NEED(rename("sub", "empty") == 0);
+    NEED(rename("moved", "empty/inner") == 0);
+    put("empty/inner/f", O_WRONLY | O_CREAT, "f");
+    NEED(renameat2(AT_FDCWD, "empty", AT_FDCWD, "deep", RENAME_EXCHANGE) == 0);
+    put("deep/inner/b", O_WRONLY | O_APPEND, "again");
+    NEED(unlink("empty/deeper/leaf") == 0);
+    NEED(rmdir("empty/deeper") == 0);
+    NEED(rmdir("empty") == 0);
+}
+
+/* One file under several names and descriptors, some of them gone when it is written. */
+static void shared(void)
+{
+    int gone = opened("a", O_RDWR), moved = opened("c", O_RDWR), twin = opened("twin1", O_RDWR);
+    NEED(unlink("a") == 0);
+    NEED(pwrite(gone, "into what is gone", 17, 0) == 17);
+    NEED(rename("c", "c2") == 0);
+    NEED(pwrite(moved, "under another name", 18, 0) == 18);
+    NEED(unlink("twin1") == 0);
+    NEED(pwrite(twin, "by one of two names", 19, 0) == 19);
+    put("twin2", O_WRONLY | O_APPEND, "+");
+    NEED(link("sub/b", "b2") == 0);
+    put("b2", O_WRONLY | O_TRUNC, "both");
+    NEED(rename("b2", "sub/b") == 0 && rename("sub/d", "sub/b") == 0);
+    put("sub/b", O_WRONLY, "d is b now");
+    put("a", O_WRONLY | O_CREAT, "a new one");
+}
+
+static void streams(void)
+{
+    FILE *update = fopen("a", "r+"), *append = fopen("c", "a"), *fresh = fopen("sub/b", "w");
+    NEED(update != NULL && append != NULL && fresh != NULL);
+    NEED(fputs("U", update) >= 0 && fputs("A", append) >= 0 && fputs("F", fresh) >= 0);
+    NEED(fflush(append) == 0 && fclose(fresh) == 0);
+    int descriptor = opened("sub/d", O_RDWR);
+    FILE *stream = fdopen(descriptor, "r+");
+    NEED(stream != NULL && fputs("D", stream) >= 0 && fflush(stream) == 0);
+    int keep = dup(STDOUT_FILENO), redirected = opened("twin1", O_WRONLY | O_APPEND);
+    NEED(keep >= 0 && dup2(redirected, STDOUT_FILENO) == STDOUT_FILENO);
+    NEED(puts("to the standard output") >= 0 && fflush(stdout) == 0);
+    NEED(dup2(keep, STDOUT_FILENO) == STDOUT_FILENO);
+    /* The others are flushed by exit. */
+}
+
+static void mapping(void)
+{
+    int descriptor = opened("a", O_RDWR);
+    char *map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+    NEED(map != MAP_FAILED && close(descriptor) == 0);
+    memcpy(map, "mapped", 6);
+    NEED(msync(map, 4096, MS_SYNC) == 0);
+    descriptor = opened("c", O_RDWR);
+    map = mmap(NULL, 4096, PROT_READ, MAP_SHARED, descriptor, 0);
+    NEED(map != MAP_FAILED && mprotect(map, 4096, PROT_READ | PROT_WRITE) == 0);
+    memcpy(map, "later", 5);
+    NEED(getppid() > 0);
+}
+
+/* Sparse and larger than what is copied in one piece; in from outside, and out. */
+static void large(void)
+{
+    put("sparse", O_WRONLY, "start");
+    put("big", O_WRONLY | O_APPEND, "tail");
+    NEED(rename("../incoming", "incoming") == 0);
+    NEED(rename("sub/b", "../outgoing") == 0);
+    put("../outgoing", O_WRONLY, "changed outside");
+}
+
+int main(int count, char **words)
+{
+    static const struct {
+        const char *name;
+        void (*change)(void);
+    } kinds[] = {{"in-place", in_place}, {"replace", replace},         {"names", names},
+                 {"shared", shared},     {"directories", directories}, {"streams", streams},
+                 {"mapping", mapping},   {"large", large}};
+    if (count != 3 || chdir(words[2]) != 0)
+        return 2;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (strcmp(kinds[i].name, words[1]) == 0) {
+            kinds[i].change();
+            return 0;
+        }
+    }
+    return 2;
+}
