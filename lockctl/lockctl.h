@@ -42,8 +42,10 @@ int doctor_command(const struct command_description *description, int count, cha
 int log_command(const struct command_description *description, int count, char **words);
 int metrics_command(const struct command_description *description, int count, char **words);
 int break_command(const struct command_description *description, int count, char **words);
+int recover_command(const struct command_description *description, int count, char **words);
 extern const char BREAK_DETAILS[];
 int top_command(const struct command_description *description, int count, char **words);
+extern const char RECOVER_DETAILS[];
 extern const char RUN_DETAILS[];
 extern const char ENV_DETAILS[];
 extern const char STATS_DETAILS[];

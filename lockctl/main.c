@@ -37,6 +37,9 @@ static const struct command_description COMMANDS[] = {
      BREAK_DETAILS, break_command},
     {"top", "[OPTIONS] [LOCK|TABLE...]", "a live view of locks, on the whole screen", TOP_DETAILS,
      top_command},
+    {"recover", "[--accept|--rollback|--list] [TABLE|LOCK...]",
+     "after a holder died inside: put the table back, or accept it", RECOVER_DETAILS,
+     recover_command},
 };
 static const size_t COMMAND_COUNT = sizeof COMMANDS / sizeof *COMMANDS;
 
