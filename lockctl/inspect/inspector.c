@@ -15,6 +15,7 @@
 #include <string.h>
 
 #define SECOND 1000000000u
+#define SMALL_LIST 65536     /* bytes */
 #define WATCH_TIME 250000000 /* ns in D without a pause: it is stuck in the kernel */
 #define WATCH_RING 20000000  /* ns */
 #define INITIAL_PID_NAMESPACE 0xEFFFFFFCu
@@ -63,6 +64,36 @@ void inspector_close(struct inspector *inspector)
 
 /* --- the kernel's list --- */
 
+/* Is one of the named files not in the list? */
+static bool misses_named(const struct inspector *inspector)
+{
+    const struct targets *targets = inspector->request.targets;
+    for (size_t i = 0; targets != NULL && i < targets->count; i++) {
+        struct file_identity identity;
+        size_t first;
+        if (file_identity_of_path(targets->items[i].lock_path, &identity) == 0 &&
+            kernel_view_find(&inspector->view, identity.device, identity.inode, &first) == 0)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * A list in several pieces leaves lines out when locks before them are let go in between. What is
+ * said not to be locked is asked for twice; of everything, where that is cheap.
+ */
+static int read_again(struct inspector *inspector)
+{
+    struct kernel_view earlier = inspector->view;
+    bool cheap = inspector->request.everything && earlier.bytes < SMALL_LIST;
+    if (earlier.pieces <= 1 || (!cheap && !misses_named(inspector)))
+        return 0;
+    int result = kernel_view_read(&inspector->view, &inspector->view_arena);
+    if (result == 0)
+        kernel_view_merge(&inspector->view, &earlier, &inspector->view_arena);
+    return result;
+}
+
 static int read_view(struct inspector *inspector)
 {
     uint64_t now = registry_now();
@@ -70,7 +101,9 @@ static int read_view(struct inspector *inspector)
         return 0;
     arena_reset(&inspector->view_arena);
     inspector->viewed_at = now;
-    return kernel_view_read(&inspector->view, &inspector->view_arena);
+    inspector->view = (struct kernel_view){.items = NULL};
+    int result = kernel_view_read(&inspector->view, &inspector->view_arena);
+    return result == 0 && !inspector->request.live ? read_again(inspector) : result;
 }
 
 static int compare_inodes(const void *left, const void *right)

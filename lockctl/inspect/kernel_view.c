@@ -81,7 +81,9 @@ static int compare(const void *left, const void *right)
 void kernel_view_parse(struct kernel_view *view, struct arena *arena, char *text)
 {
     char *save = NULL;
-    *view = (struct kernel_view){.items = NULL};
+    view->items = NULL;
+    view->count = 0;
+    view->torn = false;
     for (char *line = strtok_r(text, "\n", &save); line != NULL;
          line = strtok_r(NULL, "\n", &save)) {
         struct kernel_flock flock;
@@ -112,7 +114,7 @@ bool kernel_view_contradicts_itself(const struct kernel_view *view)
 }
 
 /* The text of the list, or NULL with *error set. */
-static char *read_text(struct arena *arena, int *error)
+static char *read_text(struct arena *arena, struct kernel_view *view, int *error)
 {
     int descriptor = kernel_openat(AT_FDCWD, "/proc/locks", O_RDONLY | O_CLOEXEC, 0);
     *error = descriptor;
@@ -120,12 +122,14 @@ static char *read_text(struct arena *arena, int *error)
         return NULL;
     size_t size = (size_t)64 * 1024;
     size_t length = 0;
+    size_t pieces = 0;
     char *text = arena_take(arena, size);
     for (ssize_t got; (got = kernel_read(descriptor, text + length, size - 1 - length)) != 0;) {
         *error = (int)got;
         if (got < 0)
             break;
         length += (size_t)got;
+        pieces++;
         if (size - length > 8192)
             continue;
         char *larger = arena_take(arena, 2 * size);
@@ -135,6 +139,8 @@ static char *read_text(struct arena *arena, int *error)
     }
     (void)kernel_close(descriptor);
     text[length] = '\0';
+    view->bytes = length;
+    view->pieces = pieces;
     return *error < 0 ? NULL : text;
 }
 
@@ -142,7 +148,7 @@ int kernel_view_read(struct kernel_view *view, struct arena *arena)
 {
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
         int error;
-        char *text = read_text(arena, &error);
+        char *text = read_text(arena, view, &error);
         if (text == NULL)
             return error;
         kernel_view_parse(view, arena, text);
@@ -170,4 +176,24 @@ size_t kernel_view_find(const struct kernel_view *view, uint64_t device, uint64_
     while (low < view->count && is_same_file(&view->items[low], &wanted))
         low++;
     return low - *first;
+}
+
+void kernel_view_merge(struct kernel_view *view, const struct kernel_view *earlier,
+                       struct arena *arena)
+{
+    struct kernel_view both = {
+        .items = arena_take(arena, (view->count + earlier->count + 1) * sizeof *both.items)};
+    if (view->count > 0)
+        memcpy(both.items, view->items, view->count * sizeof *both.items);
+    both.count = view->count;
+    for (size_t i = 0; i < earlier->count; i++) {
+        size_t first;
+        const struct kernel_flock *flock = &earlier->items[i];
+        if (kernel_view_find(view, flock->device, flock->inode, &first) == 0)
+            both.items[both.count++] = *flock;
+    }
+    if (both.count > 0)
+        qsort(both.items, both.count, sizeof *both.items, compare);
+    view->items = both.items;
+    view->count = both.count;
 }

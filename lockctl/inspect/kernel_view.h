@@ -24,11 +24,17 @@ struct kernel_flock {
 struct kernel_view {
     struct kernel_flock *items; /* by device and inode; holders before those who wait */
     size_t count;
-    bool torn; /* it contradicted itself each time it was read */
+    bool torn;     /* it contradicted itself each time it was read */
+    size_t bytes;  /* of its text */
+    size_t pieces; /* in which it came; more than one: a line may have been missed */
 };
 
 /* Reads it, again if it contradicts itself. Returns 0 or a negative errno. */
 int kernel_view_read(struct kernel_view *view, struct arena *arena);
+
+/* Adds those files of an earlier reading that are not in this one. */
+void kernel_view_merge(struct kernel_view *view, const struct kernel_view *earlier,
+                       struct arena *arena);
 
 /* Parses one line of it; false for what is no flock or not as it should be. Changes the line. */
 bool kernel_view_parse_line(char *line, struct kernel_flock *flock);
