@@ -46,6 +46,16 @@ static unsigned rights(const struct stat *table, enum user user, const struct st
     return status->st_mode & 7;
 }
 
+/* Those who can reach the table, and read it at least. */
+static bool is_concerned(const struct place *table, enum user user)
+{
+    struct stat parent;
+    if (!table->exists || (rights(&table->status, user, &table->status) & 4) == 0)
+        return false;
+    return kernel_fstatat(AT_FDCWD, dirname(copy_text(table->path)), &parent, 0) != 0 ||
+           (rights(&table->status, user, &parent) & 1) != 0;
+}
+
 static const char *user_name(uid_t uid)
 {
     const struct passwd *entry = getpwuid(uid);
@@ -109,8 +119,8 @@ static void look_at_new_lock_file(struct findings *findings, const struct place 
                     "does not exist, and cannot be made: %s", strerror(errno));
         return;
     }
-    for (int user = 0; table->exists && user < USERS; user++) {
-        if ((rights(&table->status, (enum user)user, &table->status) & 4) == 0 ||
+    for (int user = 0; user < USERS; user++) {
+        if (!is_concerned(table, (enum user)user) ||
             (rights(&table->status, (enum user)user, &directory->status) & 2) != 0)
             continue;
         finding_add(findings, FINDING_WARNING, "lock file",
@@ -135,8 +145,8 @@ static void look_at_lock_file(struct findings *findings, const struct place *tab
                     "the user who asks may not open it: %s", strerror(errno));
         return;
     }
-    for (int user = 0; table->exists && user < USERS; user++) {
-        if ((rights(&table->status, (enum user)user, &table->status) & 4) == 0 ||
+    for (int user = 0; user < USERS; user++) {
+        if (!is_concerned(table, (enum user)user) ||
             (rights(&table->status, (enum user)user, &lock->status) & 4) != 0)
             continue;
         fine = false;
@@ -165,9 +175,10 @@ static void look_at_registry(struct findings *findings, const struct place *tabl
                     "is no regular file: guarded programs do without it");
         return;
     }
-    for (int user = 0; table->exists && user < USERS; user++) {
-        unsigned wanted = rights(&table->status, (enum user)user, &table->status) & 6;
-        if (wanted != 6 || (rights(&table->status, (enum user)user, &registry->status) & 6) == 6)
+    for (int user = 0; user < USERS; user++) {
+        if (!is_concerned(table, (enum user)user) ||
+            (rights(&table->status, (enum user)user, &table->status) & 2) == 0 ||
+            (rights(&table->status, (enum user)user, &registry->status) & 6) == 6)
             continue;
         finding_add(findings, FINDING_WARNING, "registry",
                     finding_text("chown --reference of the table, chmod %s+rw %s",

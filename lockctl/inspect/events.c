@@ -3,6 +3,7 @@
  */
 #include "lockctl/inspect/events.h"
 
+#include <errno.h>
 #include <string.h>
 
 static const struct {
@@ -64,10 +65,12 @@ static bool find_registry(struct event_stream *stream)
     if (!registry_view_open(&stream->view, stream->lock_path)) {
         stream->view.device = device;
         stream->view.inode = inode;
+        stream->wiped = stream->wiped || stream->view.error == EINVAL;
         return false;
     }
-    if (stream->view.device != device || stream->view.inode != inode)
+    if (stream->wiped || stream->view.device != device || stream->view.inode != inode)
         stream->after = stream->gap = 0;
+    stream->wiped = false;
     return true;
 }
 

@@ -22,6 +22,7 @@ struct event_stream {
     struct registry_view view;
     uint64_t after;     /* the last event that was read */
     uint64_t gap;       /* the one that was missing last time: perhaps it is being written */
+    bool wiped;         /* it was found cut off: what comes back has begun anew */
     uint64_t looked_at; /* when it was last asked whether this is still the registry; monotonic */
 };
 
