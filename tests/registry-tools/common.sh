@@ -1,6 +1,6 @@
 # Sourced by the tests of the commands that read registries: as the tests of the shim's behaviour,
 # and ways to look into JSON.
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2086
 # shellcheck source=tests/e2e/common.sh
 . "$(dirname "$(realpath "$0")")/../e2e/common.sh"
 export LC_ALL=C TZ=UTC COLUMNS=80

@@ -1,5 +1,6 @@
 #!/bin/bash
 # lockctl doctor: what would keep a table from being guarded is said, and what to do; nothing else.
+# shellcheck disable=SC2015,SC2016,SC2086,SC2317
 # shellcheck source=tests/registry-tools/common.sh
 . "$(dirname "$(realpath "$0")")/common.sh"
 

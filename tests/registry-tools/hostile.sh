@@ -1,6 +1,7 @@
 #!/bin/bash
 # Hostile registries: every command that reads them says so or leaves it out; none crashes, hangs,
 # writes to them, follows a link or lets a control character through.
+# shellcheck disable=SC2015,SC2016,SC2086,SC2317
 # shellcheck source=tests/registry-tools/common.sh
 . "$(dirname "$(realpath "$0")")/common.sh"
 registry=T.lock.registry

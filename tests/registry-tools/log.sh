@@ -1,5 +1,6 @@
 #!/bin/bash
 # lockctl log: every event, once, in order; followed across whatever becomes of the registry.
+# shellcheck disable=SC2015,SC2016,SC2086,SC2317
 # shellcheck source=tests/registry-tools/common.sh
 . "$(dirname "$(realpath "$0")")/common.sh"
 

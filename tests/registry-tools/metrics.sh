@@ -1,5 +1,6 @@
 #!/bin/bash
 # lockctl metrics: the text is what Prometheus wants, says what happened, and is written whole.
+# shellcheck disable=SC2015,SC2016,SC2086,SC2317
 # shellcheck source=tests/registry-tools/common.sh
 . "$(dirname "$(realpath "$0")")/common.sh"
 

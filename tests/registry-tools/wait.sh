@@ -1,5 +1,6 @@
 #!/bin/bash
 # lockctl wait: it returns when the lock is free, soon and not before, and never takes it.
+# shellcheck disable=SC2015,SC2016,SC2086,SC2317
 # shellcheck source=tests/registry-tools/common.sh
 . "$(dirname "$(realpath "$0")")/common.sh"
 
