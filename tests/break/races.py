@@ -15,7 +15,7 @@ BUILD = os.path.realpath(os.environ.get("BUILD", "build"))
 BREAKS = int(os.environ.get("BREAKS", "120"))
 LOCKCTL, SHIM = BUILD + "/lockctl", BUILD + "/liblockshim.so"
 WRITER, ACT = BUILD + "/break/writer", BUILD + "/e2e/act"
-MODES = [["stdio"], ["raw"], ["mapped"], ["stdio", "raw", "mapped"], ["passed", "raw"], ["names", "stdio"]]
+MODES = [["stdio"], ["raw"], ["mapped"], ["stdio", "raw", "mapped"], ["passed", "raw"], ["names", "stdio"], ["names"]]
 SCOPES = ["session", "process", "command", "unguarded"]
 UNITS = {"ns": 1e-6, "us": 1e-3, "\u00b5s": 1e-3, "ms": 1.0, "s": 1e3}
 

@@ -17,6 +17,7 @@ broken() {
         not_ok "$name" "status $got, wanted $status and '$text': $(cat out)"
     fi
 }
+# shellcheck disable=SC2317 # called through soon
 state_is() { [ "$(sed 's/.*) //; s/ .*//' "/proc/$1/stat" 2>/dev/null)" = "$2" ]; }
 stop() {
     kill -STOP "$1"
@@ -225,7 +226,6 @@ wait
 fresh
 export LOCKSHIM_SHARED=1
 guard session "$act" "open 0 T/n r" "mark 1" "await end" &
-one=$!
 guard session "$act" "open 0 T/n r" "mark 2" "await end" &
 at 1
 at 2

@@ -115,12 +115,13 @@ static void set_up(char **words)
 
 static void use_names(unsigned step)
 {
-    char from[4096];
+    char from[4096], text[32];
+    int length = snprintf(text, sizeof text, "%c%u", letter, step);
     (void)snprintf(from, sizeof from, "%s/new%u", directory, step % 3);
     int descriptor = open(from, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (descriptor < 0)
         return;
-    (void)!write(descriptor, &letter, 1);
+    (void)!write(descriptor, text, (size_t)length);
     (void)close(descriptor);
     (void)rename(from, path_of("named"));
 }
