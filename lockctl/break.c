@@ -309,6 +309,8 @@ static void report(struct break_plan *plan, uint64_t began)
         printf("; acquisition %llu is broken", (unsigned long long)plan->acquisition);
     if (plan->table != NULL)
         printf("; %d file%s on fresh inodes", plan->renewed, plan->renewed == 1 ? "" : "s");
+    if (plan->restored)
+        printf("; the table is as it was before the holder came");
     printf("\n");
     pid_t next = await_successor(plan, &since);
     if (next == 0) {

@@ -66,6 +66,7 @@ struct break_plan {
     uint64_t named_before;
     int successor; /* a descriptor that has the lock file now at the path, or -1 */
     int renewed;
+    bool restored; /* the table was rolled back */
     uint64_t freed_at;
 };
 

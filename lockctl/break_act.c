@@ -8,6 +8,7 @@
 
 #include "shim/lock/command_anchor.h"
 #include "shim/lock/process.h"
+#include "shim/lock/undo_lock.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -309,6 +310,32 @@ static int renew_files(struct break_plan *plan)
     return refuse_files(plan, renewed, text);
 }
 
+/*
+ * With an undo journal the table is put back as it was before the old holder came. What that wrote
+ * on is out of the table by now; should the old state be in what it has open, that as well.
+ */
+static int roll_back(struct break_plan *plan)
+{
+    const struct inspected_lock *lock = plan->lock;
+    if (lock->path == NULL || (lock->path_state == PATH_DELETED && plan->successor < 0) ||
+        !undo_exists(lock->path))
+        return STATUS_DONE;
+    int result = undo_roll_back(lock->path, plan->table);
+    if (result < 0)
+        complain("%s: the table could not be rolled back: %s; whoever takes the lock next tries "
+                 "again",
+                 label(plan), strerror(-result));
+    if (result != 1)
+        return STATUS_DONE;
+    plan->restored = true;
+    undo_lock_tell(&plan->registry, plan->victims[0].process.pid);
+    int renewed = plan->renewed;
+    takeover_files_free(&plan->files);
+    int status = renew_files(plan);
+    plan->renewed += renewed;
+    return status;
+}
+
 /* --- letting go --- */
 
 static void let_go(struct break_plan *plan)
@@ -318,7 +345,8 @@ static void let_go(struct break_plan *plan)
         /* Of a deleted lock file's holder the head tells only if nobody has the new one. */
         bool exclusive = victim->holder->mode == REGISTRY_EXCLUSIVE &&
                          (plan->lock->path_state != PATH_DELETED || plan->successor >= 0);
-        takeover_settle(&plan->registry, &victim->process, plan->acquisition, exclusive);
+        takeover_settle(&plan->registry, &victim->process, plan->acquisition, exclusive,
+                        plan->restored);
     }
     for (size_t i = 0; i < plan->count; i++)
         if (plan->victims[i].shared)
@@ -351,6 +379,8 @@ int break_act(struct break_plan *plan)
         status = check_acquisitions(plan);
     if (status == STATUS_DONE)
         status = renew_files(plan);
+    if (status == STATUS_DONE)
+        status = roll_back(plan);
     if (status != STATUS_DONE) {
         give_up(plan);
         return status;

@@ -363,10 +363,13 @@ void lock_process_ends(struct lock *lock, bool executes)
 void lock_process_goes_on(struct lock *lock)
 {
     struct registry_head head;
-    undo_lock_goes_on(lock);
-    if (!fence_is_raised(&lock->fence) && atomic_load(&lock->changed) &&
-        registry_look(&lock->registry, &head) && head.mark.process == lock_self.process)
-        write_word(lock, REGISTRY_OFFSET(head.mark.state), MARK_CHANGED);
+    if (fence_begin(&lock->fence)) {
+        undo_lock_goes_on(lock);
+        if (atomic_load(&lock->changed) && registry_look(&lock->registry, &head) &&
+            head.mark.process == lock_self.process)
+            write_word(lock, REGISTRY_OFFSET(head.mark.state), MARK_CHANGED);
+    }
+    fence_end(&lock->fence);
 }
 
 uint64_t lock_generation(struct lock *lock)

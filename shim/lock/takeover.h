@@ -169,11 +169,11 @@ void takeover_announce(struct registry *registry, pid_t holder, uint64_t acquisi
 uint64_t takeover_name(struct registry *registry, uint64_t acquisition);
 
 /*
- * The mark of the one whom we share the lock with becomes that of a broken holder, and its records
- * are cleared. Only while we have the lock.
+ * The mark of the one whom we share the lock with becomes that of a broken holder (or is cleared,
+ * if the table was `restored`), and its records are cleared. Only while we have the lock.
  */
 void takeover_settle(struct registry *registry, const struct takeover_process *process,
-                     uint64_t acquisition, bool exclusive);
+                     uint64_t acquisition, bool exclusive, bool restored);
 
 /* Copies the record of this process among the holders; false when there is none. */
 bool takeover_record(struct registry *registry, const struct takeover_process *process,

@@ -50,7 +50,7 @@ bool takeover_record(struct registry *registry, const struct takeover_process *p
 
 /* The holder's half of the head is ours to write, as the lock is. */
 static void settle_head(struct registry *registry, const struct takeover_process *process,
-                        uint64_t acquisition)
+                        uint64_t acquisition, bool restored)
 {
     struct registry_head head;
     if (!registry_look(registry, &head))
@@ -58,7 +58,7 @@ static void settle_head(struct registry *registry, const struct takeover_process
     /* The mark of who holds: one of an earlier holder was cleared when this one came. */
     if (head.mark.state != MARK_CLEAN) {
         head.mark.acquisition = acquisition;
-        head.mark.state = MARK_CHANGED;
+        head.mark.state = restored ? MARK_CLEAN : MARK_CHANGED;
         head.generation++;
     }
     if (head.exclusive.acquisition == acquisition ||
@@ -70,11 +70,11 @@ static void settle_head(struct registry *registry, const struct takeover_process
 }
 
 void takeover_settle(struct registry *registry, const struct takeover_process *process,
-                     uint64_t acquisition, bool exclusive)
+                     uint64_t acquisition, bool exclusive, bool restored)
 {
     struct registry_holder holders[REGISTRY_HOLDERS];
     if (exclusive)
-        settle_head(registry, process, acquisition);
+        settle_head(registry, process, acquisition, restored);
     if (!registry_read(registry, REGISTRY_OFFSET(holders), holders, sizeof holders))
         return;
     for (int i = 0; i < REGISTRY_HOLDERS; i++)

@@ -142,6 +142,19 @@ check "broken, having only read" "$lockctl" break T
 same "then nothing is half-written" "" "$(LOCKSHIM_ON_CRASH=fail guard process "$act" "cat T/n" 2>&1)"
 end_all
 
+# --- with an undo journal ---
+fresh
+export LOCKSHIM_ON_CRASH=rollback
+hold process "open 0 T/n rw" "write 0 123" "put T/new 1"
+same "with an undo journal: changed" 1230 "$(tr -d '\n' <T/n)0"
+stop "$holder"
+broken "with an undo journal" 0 "as it was before the holder came" T
+same "with an undo journal: rolled back" "0 n" "$(cat T/n) $(ls T)"
+is_fenced "with an undo journal"
+same "with an undo journal: nothing is half-written" "" \
+    "$(LOCKSHIM_ON_CRASH=fail guard process "$act" "cat T/n" 2>&1)"
+unset LOCKSHIM_ON_CRASH
+
 # --- orphaned ---
 fresh
 flock T.lock sh -c 'sleep 100 & echo $! >kept'
