@@ -66,7 +66,7 @@ for count in 50 500; do
         [ $used -ge $((count * 150 / 500 + 5)) ] || break
     done
     # Half of one processor's time in 3 s at most, for 500; a tenth of that for 50.
-    below "$count waiters: hundredths of a second used in 3 s" $((count * 150 / 500 + 5)) $used
+    below "$count waiters: hundredths of a second used in 3 s" $((count * 150 / 500 + 5)) "$used"
     began=$(now)
     go 1
     wait
