@@ -10,12 +10,14 @@
 #include <err.h>
 #include <errno.h>
 #include <libsmartcols/libsmartcols.h>
+#include <limits.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <wchar.h>
 
 #define COLUMNS_MAXIMUM 64
 
@@ -25,6 +27,7 @@ struct output {
     struct libscols_table *table;
     const struct column *shown[COLUMNS_MAXIMUM];
     size_t count;
+    size_t width; /* 0: as the printer finds it */
     char text[FORMAT_TEXT];
 };
 
@@ -282,8 +285,29 @@ const struct column *output_column(const struct output *output, size_t index)
 
 void output_set_width(struct output *output, size_t width)
 {
+    output->width = width;
     (void)scols_table_set_termforce(output->table, SCOLS_TERMFORCE_ALWAYS);
     (void)scols_table_set_termwidth(output->table, width);
+}
+
+/* Does any line need more than the width? */
+static bool is_too_wide(const char *text, size_t width)
+{
+    size_t used = 0;
+    mbstate_t state = {0};
+    for (wchar_t character; *text != '\0' && used <= width;) {
+        size_t length = mbrtowc(&character, text, MB_LEN_MAX, &state);
+        if (length == (size_t)-1 || length == (size_t)-2)
+            return true;
+        int cells = wcwidth(character);
+        used = character == L'\n' ? 0 : used + (size_t)(cells > 0 ? cells : 0);
+        text += length;
+    }
+    return used > width;
+}
+
+static void cut_shares(struct output *output)
+{
     for (size_t i = 0; i < output->count; i++) {
         const struct column *column = output->shown[i];
         bool cut = column->width_hint < 1 && (column->flags & COLUMN_TREE) == 0;
@@ -292,11 +316,22 @@ void output_set_width(struct output *output, size_t width)
     }
 }
 
-char *output_end_text(struct output *output)
+static char *print_to_text(struct output *output)
 {
     char *text = NULL;
     if (scols_print_table_to_string(output->table, &text) != 0 || text == NULL)
         errx(STATUS_FAILED, "not enough memory");
+    return text;
+}
+
+char *output_end_text(struct output *output)
+{
+    char *text = print_to_text(output);
+    if (output->width > 0 && is_too_wide(text, output->width)) {
+        free(text);
+        cut_shares(output);
+        text = print_to_text(output);
+    }
     output_drop(output);
     size_t length = strlen(text);
     if (length == 0 || text[length - 1] == '\n')

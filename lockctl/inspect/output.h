@@ -81,7 +81,10 @@ int output_end(struct output *output);
 /* The columns that it shows, from the left; NULL behind the last. */
 const struct column *output_column(const struct output *output, size_t index);
 
-/* Lays the table out for so many characters a line; columns with a share of the width are cut. */
+/*
+ * Lays the table out for so many characters a line. Where it does not fit, all columns that have a
+ * share of the width are cut, not only those that always may be.
+ */
 void output_set_width(struct output *output, size_t width);
 
 /* As output_end(), but into a text, which the caller frees. */
