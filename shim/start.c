@@ -246,7 +246,9 @@ static void start(void)
 {
     struct settings settings;
     lock_self_set_up();
-    if (variable("LOCKSHIM_TABLE") == NULL && variable("LOCKSHIM_TABLES") == NULL) {
+    /* A program with more rights than its caller takes no orders from the caller's environment. */
+    if (getauxval(AT_SECURE) != 0 ||
+        (variable("LOCKSHIM_TABLE") == NULL && variable("LOCKSHIM_TABLES") == NULL)) {
         atomic_store(&guard_state, GUARD_IDLE);
         return;
     }
