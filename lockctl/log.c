@@ -83,7 +83,7 @@ static void print_line(const struct entry *entry, bool several)
     print_process(event->process);
     print_process(event->other);
     const char *after = event->nanoseconds != 0 ? format_duration(text, event->nanoseconds) : "-";
-    int padding = 10 + (strchr(after, '\302') != NULL); /* the µ takes two bytes */
+    int padding = 10 + (strstr(after, "\302\265") != NULL); /* the µ takes two bytes */
     printf(" %*s  %-9s ", padding, after, error != NULL ? error : "-");
     if (several)
         printf("%s: ", shown(target->table != NULL ? target->table : target->lock_path));
@@ -197,7 +197,7 @@ static void gather(const struct request *request, const struct targets *targets,
             if (events[k].time == 0 || events[k].time >= request->since)
                 add(entries, &events[k], &targets->items[i]);
     }
-    if (targets->count > 1)
+    if (targets->count > 1 && entries->count > 1)
         qsort(entries->items, entries->count, sizeof *entries->items, compare_entries);
 }
 

@@ -138,7 +138,7 @@ static void print_bound(uint64_t bound)
 {
     enum { BOUND_WIDTH = 6 };
     char text[FORMAT_TEXT];
-    size_t width = strlen(format_duration(text, bound)) - (strchr(text, '\302') != NULL);
+    size_t width = strlen(format_duration(text, bound)) - (strstr(text, "\302\265") != NULL);
     printf("%*s%s", width < BOUND_WIDTH ? (int)(BOUND_WIDTH - width) : 0, "", text);
 }
 

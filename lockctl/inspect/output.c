@@ -96,7 +96,7 @@ static bool is_harmless(const char *text)
     size_t length = 0;
     while (text[length] >= ' ' && text[length] <= '~')
         length++;
-    return text[length] == '\0' && length < 200;
+    return length < 200 && text[length] == '\0';
 }
 
 const char *cell_text(struct output *output, const char *hostile)
