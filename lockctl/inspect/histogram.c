@@ -152,7 +152,7 @@ void histogram_draw(const struct view_histogram *histogram, unsigned indent, uns
     unsigned count_width = digits(picture.most);
     unsigned taken = indent + LEFT_WIDTH + count_width + 1;
     unsigned bar = width > taken + 10 ? width - taken : 10;
-    for (size_t i = picture.first; i <= picture.last; i++) {
+    for (size_t i = picture.first; i <= picture.last && i < LINES; i++) {
         printf("%*s", (int)indent, "");
         print_bound(BOUNDS[i]);
         if (i + 1 < LINES) {

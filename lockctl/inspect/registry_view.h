@@ -71,6 +71,7 @@ struct view_waiter {
     pid_t process; /* > 0 */
     enum registry_mode mode;
     enum view_life life;
+    int slot;        /* its place among the waiters */
     uint64_t ticket; /* the smaller came first */
     uint64_t start_time;
     uint64_t since;
@@ -78,7 +79,6 @@ struct view_waiter {
     uint64_t boot;
     pid_t supervisor; /* of its command, or 0 */
     pid_t thread;     /* that waits, or 0 */
-    int slot;         /* its place among the waiters */
 };
 
 /* A holder of this lock waits for another one. */

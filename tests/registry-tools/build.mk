@@ -4,7 +4,7 @@
 #   make check-registry-tools    all of them; REGISTRY_TOOLS=tests/registry-tools/log.sh: some
 DEPS_TEST += libcmocka-dev python3 python3-jsonschema prometheus
 
-REGISTRY_TOOLS ?= $(wildcard tests/registry-tools/*.sh)
+REGISTRY_TOOLS ?= $(filter-out %/common.sh,$(wildcard tests/registry-tools/*.sh))
 REGISTRY_UNIT_SOURCES := $(wildcard tests/registry-tools/test_*.c)
 REGISTRY_UNIT_TESTS := $(REGISTRY_UNIT_SOURCES:%.c=$(BUILD)/%)
 
