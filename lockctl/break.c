@@ -19,14 +19,16 @@
 #include <time.h>
 
 const char BREAK_DETAILS[] =
-    "Frees a lock that is orphaned, stopped, stuck, split or in a deadlock, and sees to it\n"
-    "that the old holder can't change the table any more: its calls fail with ESTALE, and\n"
-    "files of the table that it has open go on as copies, so that what it still writes is\n"
-    "lost. A healthy holder is broken with --force alone. Says what it does before and\n"
-    "after; every break is an event in the registry and a line in syslog.\n"
+    "Frees a lock that is orphaned, stopped, stuck, split or in a deadlock, and\n"
+    "sees to it that the old holder can't change the table any more: its calls fail\n"
+    "with ESTALE, and files of the table that it has open go on as copies, so that\n"
+    "what it still writes is lost. A healthy holder is broken with --force alone.\n"
+    "Says what it does before and after; every break is an event in the registry and\n"
+    "a line in syslog.\n"
     "\n"
-    "Exit status: 0 if the lock is free or was freed; 1 if it could not be done; 2 for\n"
-    "wrong usage; 4 if it refuses; 5 without permission; 78 for a lock that does not exist.\n";
+    "Exit status: 0 if the lock is free or was freed; 1 if it could not be done; 2\n"
+    "for wrong usage; 4 if it refuses; 5 without permission; 78 for a lock that does\n"
+    "not exist, or a wrong configuration.\n";
 
 enum { OPTION_FORCE, OPTION_KILL, OPTION_DRY_RUN, OPTION_STUCK, OPTION_CONFIG, OPTION_COUNT };
 
@@ -34,8 +36,7 @@ static const struct argument_option OPTIONS[OPTION_COUNT] = {
     [OPTION_FORCE] = {"force", 'f', NULL,
                       "break a healthy holder too, and go on where not all\n"
                       "that break promises can be kept, saying what"},
-    [OPTION_KILL] = {"kill", 'k', NULL,
-                     "end the holder first; --kill=SIGNAL: by this signal (KILL)"},
+    [OPTION_KILL] = {"kill", 'k', NULL, "end the holder first; --kill=SIGNAL: by this one"},
     [OPTION_DRY_RUN] = {"dry-run", 'n', NULL, "only say what would be done"},
     [OPTION_STUCK] = {"stuck-after", '\0', "SECONDS", "how long without a touch is stuck (300)"},
     [OPTION_CONFIG] = {"config", '\0', "FILE", "read this instead of /etc/lockshim.conf"},

@@ -251,6 +251,16 @@ static int look_at_successor(struct break_plan *plan)
 
 /* --- all together --- */
 
+/* A registry of several names may be another lock's: nothing is said there about this one. */
+static void open_registry(struct break_plan *plan)
+{
+    struct stat status;
+    registry_open_existing(&plan->registry, plan->lock->path);
+    if (plan->registry.descriptor >= 0 &&
+        (fstat(plan->registry.descriptor, &status) != 0 || status.st_nlink != 1))
+        registry_close(&plan->registry);
+}
+
 int break_prepare(struct break_plan *plan)
 {
     const struct inspected_lock *lock = plan->lock;
@@ -258,7 +268,7 @@ int break_prepare(struct break_plan *plan)
     plan->registry = (struct registry){.descriptor = -1};
     plan->successor = -1;
     if (lock->path != NULL)
-        registry_open_existing(&plan->registry, lock->path);
+        open_registry(plan);
     for (size_t i = 0; i < lock->holder_count; i++) {
         if (!is_chosen(plan, &lock->holders[i])) {
             plan->spared++;

@@ -176,6 +176,41 @@ same "stuck: who is told" 1 "$(grep -c "^next: process .* has got the lock" out)
 wait $waiter
 end_all
 
+for preload in "$shim" ""; do
+    fresh
+    name="uninterruptible, ${preload:+guarded}"
+    if [ -n "$preload" ]; then
+        LD_PRELOAD=$shim LOCKSHIM_TABLE=$work/T LOCKSHIM_SCOPE=process "$writer" X "$work/T" vfork >lines 2>&1 &
+    else
+        flock -F T.lock "$writer" X "$work/T" vfork >lines 2>&1 &
+    fi
+    holder=$!
+    soon state_is "$holder" D
+    broken "$name" 0 "stuck: process $holder is in uninterruptible sleep" T
+    check "$name: free" is_free
+    pkill -KILL -P "$holder"
+    soon state_is "$holder" R
+    cksum T/* >before
+    sleep 0.1
+    cksum T/* >after
+    check "$name: nothing is written when it goes on" cmp before after
+    kill -KILL "$holder"
+    wait "$holder" 2>/dev/null
+done
+
+# --- one who joined ---
+fresh
+LD_PRELOAD=$shim LOCKSHIM_TABLE=$work/T LOCKSHIM_SCOPE=process "$act" "cat T/n" fork "put T/n 0" "mark up" \
+    "await over" "put T/n 9" "mark tried" "await end" end wait >lines 2>errors &
+holder=$!
+at up
+broken "joined, with the holder" 0 "joined another holder" --force T
+same "joined: others can get in" "" "$(limit=5 guard session "$act" "put T/other 1" 2>&1)"
+go_on
+same "joined: fenced as well" "put T/n 9: ESTALE" "$(grep "^put" lines)"
+same "joined: the table is as it was" 0 "$(cat T/n)"
+end_all
+
 # --- split ---
 fresh
 hold session "open 0 T/n rw"

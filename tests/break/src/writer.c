@@ -162,6 +162,13 @@ int main(int count, char **words)
             return 1;
         pthread_exit(NULL);
     }
+    if (strcmp(words[3], "vfork") == 0) {
+        raw = open_filled("raw", O_CLOEXEC);
+        if (vfork() == 0) { // NOLINT(clang-analyzer-security.insecureAPI.vfork)
+            syscall(SYS_pause);
+            _exit(0);
+        }
+    }
     (void)work(NULL);
     if (decoy.inode != 0)
         say(atomic_load(&decoy.raised) == 0 ? "untouched\n" : "written\n");
