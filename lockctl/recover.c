@@ -58,8 +58,6 @@ static const char *kind_text(enum undo_kind kind)
         return "make";
     case UNDO_MOVED:
         return "move back";
-    case UNDO_EXCHANGED:
-        return "exchange";
     case UNDO_CONTENT:
         return "rewrite";
     default:

@@ -114,8 +114,7 @@ static bool is_directory(const struct undo_name *name)
 }
 
 /* In the journal of whichever side is a table's; of two tables' with two locks, in both. */
-static void save_move(struct touch *touch, const struct undo_name *from, const struct undo_name *to,
-                      bool exchange)
+static void save_move(struct touch *touch, const struct undo_name *from, const struct undo_name *to)
 {
     char path[RESOLVE_SIZE], other[RESOLVE_SIZE];
     struct table *table = to->place->table != NULL ? to->place->table : from->place->table;
@@ -125,12 +124,12 @@ static void save_move(struct touch *touch, const struct undo_name *from, const s
         return;
     if (undo_guards(table)) {
         struct undo journal = journal_of(table);
-        note(touch, table, undo_save_move(&journal, path, other, exchange));
+        note(touch, table, undo_save_move(&journal, path, other));
         undo_lock_moved(table->lock);
     }
     if (touch->error == 0 && second != NULL && second->lock != table->lock && undo_guards(second)) {
         struct undo journal = journal_of(second);
-        note(touch, second, undo_save_move(&journal, path, other, exchange));
+        note(touch, second, undo_save_move(&journal, path, other));
         undo_lock_moved(second->lock);
     }
 }
@@ -152,7 +151,7 @@ static void save_rename(struct touch *touch, const struct undo_name *from,
     bool exchange = from->kind == TOUCH_REPLACE;
     bool moves = is_directory(from) || (exchange && is_directory(to));
     if (moves && exchange) {
-        save_move(touch, from, to, true);
+        touch->error = EINVAL; /* as on a file system that can't: its undoing could not be told */
         return;
     }
     if (!moves)
@@ -160,7 +159,7 @@ static void save_rename(struct touch *touch, const struct undo_name *from,
     save_side(touch, to, from, exchange ? UNDO_REMOVES : UNDO_REMOVES | UNDO_MAKES);
     bool comes_in = from->place->table == NULL && to->place->table != NULL;
     if ((moves || comes_in) && touch->error == 0)
-        save_move(touch, from, to, false);
+        save_move(touch, from, to);
 }
 
 void undo_two_paths(struct touch *touch, const struct undo_name *name,

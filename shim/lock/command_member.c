@@ -281,6 +281,11 @@ void command_note_end(struct command_entry *entry, pid_t process)
         atomic_store(&entry->ended_changer, process);
 }
 
+bool command_supervisor_died(const struct command_entry *entry)
+{
+    return !process_is_alive(entry->supervisor, 0);
+}
+
 bool command_changer_died(const struct command_entry *entry)
 {
     struct command_entry *shared = (struct command_entry *)entry;

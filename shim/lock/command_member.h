@@ -65,6 +65,9 @@ void command_note_end(struct command_entry *entry, pid_t process);
 /* Has the last one to change a table died inside? */
 bool command_changer_died(const struct command_entry *entry);
 
+/* Has lockctl, or whoever founded the command, ended? */
+bool command_supervisor_died(const struct command_entry *entry);
+
 /* Is nobody else a member that has touched? */
 bool command_is_alone(const struct command_entry *entry);
 

@@ -77,8 +77,8 @@ uint64_t undo_key(const char *canonical_path);
  *                       the call `creates` it
  *   undo_save_open      the same for an open file, of which this is the descriptor and, if it still
  *                       has one, the path
- *   undo_save_move      a directory is about to be moved to another name (recorded before by
- *                       undo_save_name), or to change places with what is there
+ *   undo_save_move      a directory, or a file from outside the table, is about to be moved to
+ * another name (recorded before by undo_save_name)
  */
 #define UNDO_MAKES 1u   /* the call makes the name where there is none */
 #define UNDO_REMOVES 2u /* the call takes away what is there; with UNDO_MAKES: replaces it */
@@ -86,7 +86,7 @@ uint64_t undo_key(const char *canonical_path);
 int undo_save_name(const struct undo *undo, const char *path, unsigned how);
 int undo_save_content(const struct undo *undo, const char *path, bool creates);
 int undo_save_open(const struct undo *undo, int descriptor, const char *path);
-int undo_save_move(const struct undo *undo, const char *from, const char *to, bool exchange);
+int undo_save_move(const struct undo *undo, const char *from, const char *to);
 
 /*
  * What was done counts: drops the journal. With `durable` what was changed is on the disk before.
@@ -125,7 +125,6 @@ enum undo_kind {
     UNDO_SAVED,      /* what was there is kept */
     UNDO_DIRECTORY,  /* there was an empty directory */
     UNDO_MOVED,      /* a directory was moved from the path to the other one */
-    UNDO_EXCHANGED,  /* the two paths have changed places */
     UNDO_CONTENT     /* the content of the file, which has other names as well, is kept */
 };
 

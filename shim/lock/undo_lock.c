@@ -6,7 +6,6 @@
 
 #include "shim/lock/command_member.h"
 #include "shim/lock/kernel.h"
-#include "shim/lock/process.h"
 
 #include <errno.h>
 #include <sys/file.h>
@@ -127,9 +126,9 @@ void undo_lock_leaving(struct lock *lock)
  */
 static void member_ends(struct lock *lock)
 {
-    pid_t self = lock_self.process, supervisor = command_supervisor(lock->entry);
+    pid_t self = lock_self.process;
     command_note_end(lock->entry, self);
-    if (supervisor != self && process_is_alive(supervisor, 0))
+    if (command_supervisor(lock->entry) != self && !command_supervisor_died(lock->entry))
         return;
     if (!command_has_locked(lock->entry) || command_changer_died(lock->entry))
         return;

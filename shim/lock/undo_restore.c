@@ -164,37 +164,36 @@ static int undo_directory(struct undoing *undoing)
     return result;
 }
 
-/* What came from outside the table stays away from a name that has been taken there since. */
+/*
+ * A directory's move is undone unless there is something at the old name: then it has not happened,
+ * or been undone. (Not by its inode: one that was removed later has been made anew by now.) A file
+ * came from outside the table; it goes back there if it is still the same.
+ */
 static int move_back(const struct undoing *undoing, int from, const char *from_name, int to,
                      const char *name)
 {
-    struct stat there;
-    bool exchange = undoing->record.kind == UNDO_EXCHANGED;
-    int result = kernel_renameat2(from, from_name, to, name,
-                                  exchange ? KERNEL_RENAME_EXCHANGE : KERNEL_RENAME_NOREPLACE);
-    if (result == -EINVAL && !exchange)
-        result = kernel_fstatat(to, name, &there, AT_SYMLINK_NOFOLLOW) == 0
-                     ? -EEXIST
-                     : kernel_renameat2(from, from_name, to, name, 0);
-    return result == -EEXIST && !S_ISDIR(undoing->record.mode) ? 0 : result;
+    struct stat moved, there;
+    int result = kernel_fstatat(from, from_name, &moved, AT_SYMLINK_NOFOLLOW);
+    if (result != 0)
+        return result == -ENOENT ? 0 : result;
+    if (!S_ISDIR(undoing->record.mode) && !is_object(undoing, &moved))
+        return 0;
+    result = kernel_renameat2(from, from_name, to, name, KERNEL_RENAME_NOREPLACE);
+    if (result == -EINVAL && kernel_fstatat(to, name, &there, AT_SYMLINK_NOFOLLOW) == -ENOENT)
+        result = kernel_renameat2(from, from_name, to, name, 0);
+    return result == -EEXIST || result == -EINVAL ? 0 : result;
 }
 
-/* Which of the two names has the directory tells whether the move has happened, or been undone. */
 static int undo_moved(struct undoing *undoing)
 {
     const char *name, *other_name;
-    struct stat status;
     int directory = open_place(undoing, undoing->path, &name);
     if (directory < 0)
         return directory;
     int other = open_place(undoing, undoing->other, &other_name);
     int result = other == -ENOENT ? 0 : other;
     if (other >= 0) {
-        if (kernel_fstatat(other, other_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-            is_object(undoing, &status))
-            result = move_back(undoing, other, other_name, directory, name);
-        else
-            result = 0;
+        result = move_back(undoing, other, other_name, directory, name);
         (void)kernel_close(other);
     }
     close_place(undoing, directory);
@@ -253,7 +252,6 @@ static int undo_record(struct undoing *undoing)
     case UNDO_DIRECTORY:
         return undo_directory(undoing);
     case UNDO_MOVED:
-    case UNDO_EXCHANGED:
         return is_allowed(undoing->journal, undoing->other) ? undo_moved(undoing) : -EPERM;
     case UNDO_CONTENT:
         return undo_content(undoing);

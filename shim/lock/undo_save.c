@@ -309,7 +309,7 @@ int undo_save_name(const struct undo *undo, const char *path, unsigned how)
     return save_present(undo, path, &status, (how & UNDO_COPY) != 0);
 }
 
-int undo_save_move(const struct undo *undo, const char *from, const char *to, bool exchange)
+int undo_save_move(const struct undo *undo, const char *from, const char *to)
 {
     struct step step;
     struct stat status;
@@ -319,5 +319,5 @@ int undo_save_move(const struct undo *undo, const char *from, const char *to, bo
     if (result != 0)
         return result;
     name_object(&step, &status);
-    return end(&step, add(&step, exchange ? UNDO_EXCHANGED : UNDO_MOVED, from, to));
+    return end(&step, add(&step, UNDO_MOVED, from, to));
 }

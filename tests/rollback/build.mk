@@ -12,7 +12,14 @@ LINT_SH += $(wildcard tests/rollback/*.sh)
 
 .PHONY: check-rollback torture
 check-rollback: all $(ROLLBACK_BUILT) $(E2E_BUILT)
+	BUILD=$(BUILD) tests/rollback/limits.sh
 	python3 tests/rollback/every-call.py $(BUILD)
+	SCOPES="session command" RECOVERY_EVERY=1000 python3 tests/rollback/every-call.py $(BUILD) replace shared
+	python3 tests/rollback/torture.py $(BUILD) $(TORTURE_SECONDS)
+
+torture: all $(ROLLBACK_BUILT)
+	python3 tests/rollback/torture.py $(BUILD) $(TORTURE_SECONDS)
+	SCOPE=command python3 tests/rollback/torture.py $(BUILD) $(TORTURE_SECONDS)
 
 $(BUILD)/rollback/%: tests/rollback/src/%.c
 	@mkdir -p $(@D)

@@ -85,11 +85,14 @@ static void directories(void)
     NEED(rename("sub", "empty") == 0);
     NEED(rename("moved", "empty/inner") == 0);
     put("empty/inner/f", O_WRONLY | O_CREAT, "f");
-    NEED(renameat2(AT_FDCWD, "empty", AT_FDCWD, "deep", RENAME_EXCHANGE) == 0);
-    put("deep/inner/b", O_WRONLY | O_APPEND, "again");
-    NEED(unlink("empty/deeper/leaf") == 0);
-    NEED(rmdir("empty/deeper") == 0);
-    NEED(rmdir("empty") == 0);
+    NEED(renameat2(AT_FDCWD, "empty", AT_FDCWD, "deep", RENAME_EXCHANGE) != 0);
+    NEED(renameat2(AT_FDCWD, "a", AT_FDCWD, "c", RENAME_EXCHANGE) == 0);
+    put("empty/inner/b", O_WRONLY | O_APPEND, "again");
+    NEED(rename("deep/deeper", "above") == 0);
+    NEED(unlink("above/leaf") == 0);
+    NEED(rmdir("above") == 0);
+    NEED(rmdir("deep") == 0);
+    NEED(rename("empty/inner", "deep") == 0);
 }
 
 /* One file under several names and descriptors, some of them gone when it is written. */
@@ -155,11 +158,17 @@ int main(int count, char **words)
     static const struct {
         const char *name;
         void (*change)(void);
-    } kinds[] = {{"in-place", in_place}, {"replace", replace},         {"names", names},
-                 {"shared", shared},     {"directories", directories}, {"streams", streams},
-                 {"mapping", mapping},   {"large", large}};
+    } kinds[] = {{"in-place", in_place},
+                 {"replace", replace},
+                 {"names", names},
+                 {"shared", shared},
+                 {"directories", directories},
+                 {"streams", streams},
+                 {"mapping", mapping},
+                 {"large", large}};
     if (count != 3 || chdir(words[2]) != 0)
         return 2;
+    (void)opened(".", O_RDONLY | O_DIRECTORY); /* one session, to the end */
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         if (strcmp(kinds[i].name, words[1]) == 0) {
             kinds[i].change();
