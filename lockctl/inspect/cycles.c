@@ -6,10 +6,11 @@
  */
 #include "lockctl/inspect/look.h"
 
-#include "shim/lock/relatives.h"
+#include "shim/lock/process.h"
 #include "shim/settings.h"
 
 #include <stdlib.h>
+#include <sys/syscall.h>
 
 enum { DEPTH_MAXIMUM = 256, ANCESTORS_MAXIMUM = 32 };
 
@@ -87,17 +88,33 @@ static bool has_edge(const struct search *search, pid_t owner, size_t lock)
     return false;
 }
 
-/* Its ancestors that hold something, and do nothing but wait for it. */
+/*
+ * Does it do nothing but wait for a child? Which child is not asked. Stricter than the shim's
+ * relatives.h, for which a process that waits for any signal may wait for a child's end.
+ */
+static bool waits_for_child(const struct process *process)
+{
+    char path[64];
+    char text[256];
+    if (process->told.gone || process->threads > 1 ||
+        process_read_file(process_path(path, process->told.pid, "syscall", -1), text,
+                          sizeof text) <= 0)
+        return false;
+    long call = strtol(text, NULL, 10);
+    return text[0] >= '0' && text[0] <= '9' && (call == SYS_wait4 || call == SYS_waitid);
+}
+
+/* Its ancestors that hold something, as far up as each waits for a child. */
 static void add_ancestors(struct search *search, size_t lock, const struct inspected_waiter *waiter)
 {
     const struct process *process = behind(waiter->process);
     for (int i = 0; i < ANCESTORS_MAXIMUM && process->parent > 1; i++) {
         process = processes_get(&search->look->processes, process->parent);
+        if (!waits_for_child(process))
+            return;
         pid_t pid = process->told.pid;
-        if (process->told.gone || !holds_anything(search, pid) || has_edge(search, pid, lock) ||
-            !relatives_wait_for(pid, waiter->process->pid))
-            continue;
-        add_edge(search, &(struct edge){pid, lock, waiter, waiter->process->pid});
+        if (holds_anything(search, pid) && !has_edge(search, pid, lock))
+            add_edge(search, &(struct edge){pid, lock, waiter, waiter->process->pid});
     }
 }
 

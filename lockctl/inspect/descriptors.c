@@ -217,13 +217,14 @@ static bool scan_descriptor(long number, void *context)
 static bool sees_our_files(pid_t pid)
 {
     static const char *const links[] = {"ns/mnt", "root"};
+    static const char *const own_links[] = {"/proc/self/ns/mnt", "/proc/self/root"};
+    static struct stat own[2];
     for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
         char path[64];
-        struct stat own;
         struct stat other;
-        if (kernel_fstatat(AT_FDCWD, process_path(path, pid, links[i], -1), &other, 0) != 0 ||
-            kernel_fstatat(AT_FDCWD, i == 0 ? "/proc/self/ns/mnt" : "/", &own, 0) != 0 ||
-            own.st_ino != other.st_ino || own.st_dev != other.st_dev)
+        if ((own[i].st_ino == 0 && kernel_fstatat(AT_FDCWD, own_links[i], &own[i], 0) != 0) ||
+            kernel_fstatat(AT_FDCWD, process_path(path, pid, links[i], -1), &other, 0) != 0 ||
+            own[i].st_ino != other.st_ino || own[i].st_dev != other.st_dev)
             return false;
     }
     return true;

@@ -15,13 +15,14 @@
 #include <string.h>
 
 #define SECOND 1000000000u
-#define SMALL_LIST 65536     /* bytes */
+#define SMALL_LIST 65536 /* bytes */
+#define LARGE_LIST 262144
+#define READ_AGAIN 8
 #define WATCH_TIME 250000000 /* ns in D without a pause: it is stuck in the kernel */
 #define WATCH_RING 20000000  /* ns */
 #define INITIAL_PID_NAMESPACE 0xEFFFFFFCu
 /* To tell of one lock, no process with more descriptors than this is looked through. */
 enum { DESCRIPTORS_FOR_ONE = 1024, DESCRIPTORS_FOR_OTHERS = 256, OTHERS_FOR_ONE = 64 };
-enum { LOOKS = 3 };
 
 /* A process that was in D at the last look of a live view. */
 struct watched {
@@ -40,8 +41,8 @@ struct inspector {
     struct inspection picture;
     struct watched *watched;
     size_t watched_count;
-    struct doubt *doubts;
-    size_t doubt_count;
+    struct arena again_arena;
+    struct kernel_view again; /* another reading; of a live view, the one before */
 };
 
 struct inspector *inspector_open(const struct inspect_request *request)
@@ -57,8 +58,8 @@ void inspector_close(struct inspector *inspector)
 {
     arena_reset(&inspector->arena);
     arena_reset(&inspector->view_arena);
+    arena_reset(&inspector->again_arena);
     free(inspector->watched);
-    free(inspector->doubts);
     free(inspector);
 }
 
@@ -80,18 +81,23 @@ static bool misses_named(const struct inspector *inspector)
 
 /*
  * A list in several pieces leaves lines out when locks before them are let go in between. What is
- * said not to be locked is asked for twice; of everything, where that is cheap.
+ * said not to be locked is asked for again, a few times; of everything, where that is cheap.
  */
 static int read_again(struct inspector *inspector)
 {
-    struct kernel_view earlier = inspector->view;
-    bool cheap = inspector->request.everything && earlier.bytes < SMALL_LIST;
-    if (earlier.pieces <= 1 || (!cheap && !misses_named(inspector)))
-        return 0;
-    int result = kernel_view_read(&inspector->view, &inspector->view_arena);
-    if (result == 0)
+    size_t bytes = inspector->view.bytes;
+    for (int i = 0; i < READ_AGAIN && inspector->view.pieces > 1; i++) {
+        struct kernel_view earlier = inspector->view;
+        bool cheap = inspector->request.everything && bytes < SMALL_LIST;
+        if ((!cheap && !misses_named(inspector)) || (i > 0 && bytes >= LARGE_LIST))
+            return 0;
+        int result = kernel_view_read(&inspector->view, &inspector->view_arena);
+        if (result < 0)
+            return result;
+        bytes += inspector->view.bytes;
         kernel_view_merge(&inspector->view, &earlier, &inspector->view_arena);
-    return result;
+    }
+    return 0;
 }
 
 static int read_view(struct inspector *inspector)
@@ -99,11 +105,25 @@ static int read_view(struct inspector *inspector)
     uint64_t now = registry_now();
     if (inspector->request.live && inspector->viewed_at != 0 && now - inspector->viewed_at < SECOND)
         return 0;
-    arena_reset(&inspector->view_arena);
-    inspector->viewed_at = now;
+    arena_reset(&inspector->again_arena);
+    inspector->again_arena = inspector->view_arena;
+    inspector->again = inspector->view;
+    inspector->view_arena = (struct arena){.blocks = NULL};
     inspector->view = (struct kernel_view){.items = NULL};
+    inspector->viewed_at = now;
     int result = kernel_view_read(&inspector->view, &inspector->view_arena);
     return result == 0 && !inspector->request.live ? read_again(inspector) : result;
+}
+
+/* A live view compares with what it read before; a single look reads once more. */
+static void read_to_confirm(struct inspector *inspector, struct look *look)
+{
+    if (!inspector->request.live) {
+        arena_reset(&inspector->again_arena);
+        inspector->again = (struct kernel_view){.items = NULL};
+        (void)kernel_view_read(&inspector->again, &inspector->again_arena);
+    }
+    look->again = &inspector->again;
 }
 
 static int compare_inodes(const void *left, const void *right)
@@ -264,7 +284,15 @@ static void add_deleted(struct look *look)
     }
 }
 
-static void look_into_processes(struct look *look)
+static bool misses_holder(struct look *look)
+{
+    for (size_t i = 0; i < look->count; i++)
+        if (join_misses_holder(look, &look->candidates[i]))
+            return true;
+    return false;
+}
+
+static void look_into_processes(struct inspector *inspector, struct look *look)
 {
     for (size_t i = 0; i < look->count; i++) {
         look_at_records(look, look->candidates[i].words);
@@ -273,9 +301,12 @@ static void look_into_processes(struct look *look)
     for (size_t i = 0; i < look->count && !look->request->everything; i++)
         scan_others(look, &look->candidates[i]);
     processes_sort(&look->processes);
-    bool missing = look->inside_namespace;
-    for (size_t i = 0; i < look->count && !missing; i++)
-        missing = join_misses_holder(look, &look->candidates[i]);
+    bool missing = misses_holder(look);
+    if (missing) {
+        read_to_confirm(inspector, look);
+        missing = misses_holder(look);
+    }
+    missing = missing || look->inside_namespace;
     if (missing)
         processes_scan_all(&look->processes, &look->wanted);
     if (look->request->everything && look->inside_namespace)
@@ -302,22 +333,6 @@ static void join_all(struct look *look)
     }
     for (size_t i = 0; i < look->count; i++)
         join_lock(look, &look->candidates[i]);
-}
-
-/* Is a doubt new? Then it is worth another look at the list. */
-static bool keep_doubts(struct inspector *inspector, const struct look *look)
-{
-    bool is_new = false;
-    free(inspector->doubts);
-    inspector->doubts = NULL;
-    inspector->doubt_count = 0;
-    for (size_t i = 0; i < look->doubt_count; i++) {
-        inspector->doubts =
-            grow(inspector->doubts, inspector->doubt_count, sizeof *inspector->doubts);
-        inspector->doubts[inspector->doubt_count++] = look->doubts[i];
-        is_new = is_new || look->doubts[i].viewed_at == look->viewed_at;
-    }
-    return is_new;
 }
 
 static int compare_candidates(const void *left, const void *right)
@@ -459,16 +474,13 @@ static bool is_inside_namespace(const struct processes *processes)
     return processes->namespace != INITIAL_PID_NAMESPACE;
 }
 
-static bool take_picture(struct inspector *inspector, bool last)
+static void take_picture(struct inspector *inspector)
 {
     const struct inspect_request *request = &inspector->request;
     struct look look = {.arena = &inspector->arena,
                         .request = request,
                         .view = &inspector->view,
-                        .now = registry_now(),
-                        .viewed_at = inspector->viewed_at,
-                        .earlier_doubts = inspector->doubts,
-                        .earlier_doubt_count = inspector->doubt_count};
+                        .now = registry_now()};
     arena_reset(&inspector->arena);
     inspector->picture = (struct inspection){.locks = NULL};
     processes_begin(&look.processes, &inspector->arena);
@@ -478,29 +490,22 @@ static bool take_picture(struct inspector *inspector, bool last)
     if (request->everything)
         add_everything(&look);
     want_inodes(&look);
-    look_into_processes(&look);
+    look_into_processes(inspector, &look);
     join_all(&look);
-    if (keep_doubts(inspector, &look) && !last)
-        return false;
     take_locks(&look, &inspector->picture);
     count_hidden(&look, &inspector->picture);
     cycles_find(&look, &inspector->picture);
-    return true;
 }
 
 /* False after a complaint. */
 static bool look_once(struct inspector *inspector)
 {
-    for (int look = 1; look <= LOOKS; look++) {
-        int result = read_view(inspector);
-        if (result < 0) {
-            complain("/proc/locks: %s", strerror(-result));
-            return false;
-        }
-        /* A holder that nobody is: it let go between the reading and the looking, or is hidden. */
-        if (take_picture(inspector, look == LOOKS || inspector->request.live))
-            break;
+    int result = read_view(inspector);
+    if (result < 0) {
+        complain("/proc/locks: %s", strerror(-result));
+        return false;
     }
+    take_picture(inspector);
     return true;
 }
 

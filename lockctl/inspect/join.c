@@ -245,22 +245,17 @@ static bool has_it(const struct look *look, const struct candidate *candidate,
            locked_file(look, process, candidate, line->process) != NULL;
 }
 
-static bool is_confirmed(struct look *look, const struct kernel_flock *line)
+static bool is_confirmed(const struct look *look, const struct kernel_flock *line)
 {
-    uint64_t since = look->viewed_at;
-    bool confirmed = false;
-    for (size_t i = 0; i < look->earlier_doubt_count; i++) {
-        const struct doubt *doubt = &look->earlier_doubts[i];
-        if (doubt->process != line->process || doubt->device != line->device ||
-            doubt->inode != line->inode)
-            continue;
-        since = doubt->viewed_at;
-        confirmed = since != look->viewed_at;
+    size_t first;
+    size_t count =
+        look->again != NULL ? kernel_view_find(look->again, line->device, line->inode, &first) : 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct kernel_flock *other = &look->again->items[first + i];
+        if (!other->waits && other->process == line->process)
+            return true;
     }
-    look->doubts = arena_grow(look->arena, look->doubts, look->doubt_count, sizeof *look->doubts);
-    look->doubts[look->doubt_count++] =
-        (struct doubt){line->process, line->device, line->inode, since};
-    return confirmed;
+    return false;
 }
 
 static void add_kernel_holder(struct look *look, struct candidate *candidate,
@@ -268,6 +263,8 @@ static void add_kernel_holder(struct look *look, struct candidate *candidate,
 {
     enum registry_mode mode = line->exclusive ? REGISTRY_EXCLUSIVE : REGISTRY_SHARED;
     struct process *process = processes_get(&look->processes, line->process);
+    if (line->process > 0 && find_holder(candidate, process) != NULL)
+        return; /* a torn list says it twice */
     if (has_it(look, candidate, process, line)) {
         const struct open_file *file = locked_file(look, process, candidate, line->process);
         struct inspected_holder *holder = add_holder(look, candidate, process, mode);
@@ -495,7 +492,7 @@ bool join_misses_holder(struct look *look, const struct candidate *candidate)
 {
     for (size_t i = 0; i < candidate->line_count; i++) {
         const struct kernel_flock *line = line_of(look, candidate, i);
-        if (!line->waits &&
+        if (!line->waits && (look->again == NULL || is_confirmed(look, line)) &&
             !has_it(look, candidate, processes_get(&look->processes, line->process), line))
             return !has_running_command(look, candidate->words);
     }

@@ -113,10 +113,24 @@ bool kernel_view_contradicts_itself(const struct kernel_view *view)
     return false;
 }
 
+/*
+ * The list, from its start. It is opened once: the kernel's buffer for it grows with the longest
+ * record (a lock with many waiters), and stays so; from then on it comes in large pieces.
+ */
+static int open_list(void)
+{
+    static int descriptor = -1;
+    if (descriptor < 0)
+        descriptor = kernel_openat(AT_FDCWD, "/proc/locks", O_RDONLY | O_CLOEXEC, 0);
+    else
+        (void)kernel_lseek(descriptor, 0, SEEK_SET);
+    return descriptor;
+}
+
 /* The text of the list, or NULL with *error set. */
 static char *read_text(struct arena *arena, struct kernel_view *view, int *error)
 {
-    int descriptor = kernel_openat(AT_FDCWD, "/proc/locks", O_RDONLY | O_CLOEXEC, 0);
+    int descriptor = open_list();
     *error = descriptor;
     if (descriptor < 0)
         return NULL;
@@ -137,7 +151,6 @@ static char *read_text(struct arena *arena, struct kernel_view *view, int *error
         text = larger;
         size *= 2;
     }
-    (void)kernel_close(descriptor);
     text[length] = '\0';
     view->bytes = length;
     view->pieces = pieces;

@@ -46,31 +46,19 @@ struct candidate {
     struct registry_words *words; /* NULL: not looked for */
 };
 
-/*
- * A line of the kernel's list whose holder was not found. On a busy machine it has let go since;
- * one that stands there when the list is read again is held by somebody who can't be seen.
- */
-struct doubt {
-    pid_t process;
-    uint64_t device, inode;
-    uint64_t viewed_at; /* when the list was read */
-};
-
 struct look {
     struct arena *arena;
     const struct inspect_request *request;
     const struct kernel_view *view;
+    /* Another reading of the list. A holder that was not found has let go between the reading and
+     * the looking, unless it stands here too; NULL: not asked. */
+    const struct kernel_view *again;
     struct processes processes;
     struct wanted_inodes wanted;
     struct registry_words *registries[REGISTRY_BUCKET_COUNT]; /* by their paths' hashes */
     struct candidate *candidates;
     size_t count;
-    uint64_t now;       /* CLOCK_MONOTONIC when it began */
-    uint64_t viewed_at; /* and when the kernel's list was read */
-    const struct doubt *earlier_doubts;
-    size_t earlier_doubt_count;
-    struct doubt *doubts;
-    size_t doubt_count;
+    uint64_t now; /* CLOCK_MONOTONIC when it began */
     bool inside_namespace;
     size_t hidden_processes;
 };
@@ -86,7 +74,7 @@ void join_lock(struct look *look, struct candidate *candidate);
 
 /*
  * Before that: must all processes be looked into to find who has this lock? Not if its taker has
- * it, or the registry names a command that runs.
+ * it, or the registry names a command that runs. With look->again only what stands there counts.
  */
 bool join_misses_holder(struct look *look, const struct candidate *candidate);
 

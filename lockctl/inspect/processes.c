@@ -57,10 +57,25 @@ static bool parse_stat(const char *text, struct stat_line *line)
            (line->parent = parent) >= 0;
 }
 
+/*
+ * The start of a file under /proc, by one read: what is wanted here comes whole, and there may be
+ * thousands of processes. Ends in a NUL; the length, or a negative errno.
+ */
+static ssize_t read_once(const char *path, char *text, size_t size)
+{
+    int file = kernel_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+    if (file < 0)
+        return file;
+    ssize_t length = kernel_read(file, text, size - 1);
+    text[length > 0 ? length : 0] = '\0';
+    (void)kernel_close(file);
+    return length;
+}
+
 static ssize_t read_stat(const char *path, struct stat_line *line)
 {
     char text[1024];
-    ssize_t length = process_read_file(path, text, sizeof text);
+    ssize_t length = read_once(path, text, sizeof text);
     if (length <= 0)
         return length < 0 ? length : -ESRCH;
     return parse_stat(text, line) ? length : -EINVAL;
@@ -163,21 +178,35 @@ static const char *user_name(uid_t uid)
     return known[count++].name;
 }
 
-/* Whoever the process acts as: the effective user. */
+static void take_user(struct inspected_process *told, uid_t uid)
+{
+    told->uid_known = true;
+    told->uid = uid;
+    told->user = user_name(uid);
+}
+
+/*
+ * Whoever the process acts as: the effective user. Its directory belongs to that, or to root where
+ * the process may not be dumped; only then the longer file is read.
+ */
 static void read_user(struct inspected_process *told)
 {
     char path[64];
+    struct stat status;
+    (void)snprintf(path, sizeof path, "/proc/%d", told->pid);
+    if (kernel_fstatat(AT_FDCWD, path, &status, 0) == 0 && status.st_uid != 0) {
+        take_user(told, status.st_uid);
+        return;
+    }
     char text[2048];
     unsigned uid;
-    if (process_read_file(process_path(path, told->pid, "status", -1), text, sizeof text) <= 0)
+    if (read_once(process_path(path, told->pid, "status", -1), text, sizeof text) <= 0)
         return;
     const char *line = strstr(text, "\nUid:");
     /* NOLINTNEXTLINE(cert-err34-c): the kernel's own numbers */
     if (line == NULL || sscanf(line + 5, "%*u %u", &uid) != 1)
         return;
-    told->uid_known = true;
-    told->uid = uid;
-    told->user = user_name(uid);
+    take_user(told, uid);
 }
 
 #define COMMAND_LINE_MAXIMUM ((size_t)4 << 20)
@@ -191,7 +220,7 @@ static void read_command_line(struct processes *processes, struct inspected_proc
     if (buffer == NULL)
         buffer = grow(buffer, size = 4096, 1);
     process_path(path, told->pid, "cmdline", -1);
-    ssize_t length = process_read_file(path, buffer, size);
+    ssize_t length = read_once(path, buffer, size);
     while (length >= (ssize_t)size - 1 && size < COMMAND_LINE_MAXIMUM) {
         buffer = grow(buffer, size, 1);
         size *= 2;

@@ -2,9 +2,10 @@
 # exact states of real processes.
 #
 #   make check-inspect     all of it; INSPECT=tests/inspect/verdicts.py: some
+#   make bench-inspect     what a look costs beside lslocks: for a quiet machine
 DEPS_TEST += libcmocka-dev python3 python3-jsonschema util-linux
 
-INSPECT ?= $(wildcard tests/inspect/[d-z]*.py)
+INSPECT ?= $(addprefix tests/inspect/,verdicts.py rings.py looks.py)
 INSPECT_UNIT_SOURCES := $(wildcard tests/inspect/test_*.c)
 INSPECT_UNIT_TESTS := $(INSPECT_UNIT_SOURCES:%.c=$(BUILD)/%)
 
@@ -25,5 +26,9 @@ CHECKS += check-inspect
 check-inspect: all $(INSPECT_UNIT_TESTS) $(BUILD)/inspect/state $(BUILD)/e2e/act
 	@$(REPORT) inspect $(foreach unit,$(INSPECT_UNIT_TESTS),$(notdir $(unit))=$(unit)) \
 		$(foreach test,$(INSPECT),$(notdir $(basename $(test)))=$(abspath $(test)))
+
+.PHONY: bench-inspect
+bench-inspect: all $(BUILD)/inspect/state
+	BUILD=$(BUILD) tests/inspect/cost.py
 
 LINT_C += $(INSPECT_UNIT_SOURCES) tests/inspect/src/state.c

@@ -211,9 +211,10 @@ def forged_registry():
 
 def crowds():
     holder = state("waiters", "1500", "L")
-    told = soon(lambda: (lambda k: k if k["waiter_count"] == 1500 else None)(lock("L")), 60)
-    same("1,500 wait", (1500, [holder.pid]), (told and told["waiter_count"],
-                                              [h["pid"] for h in told["holders"]]))
+    soon(lambda: lock("L")["waiter_count"] == 1500, 60)
+    told = lock("L")
+    same("1,500 children wait, and the holder does not wait for them", (1500, [holder.pid], "healthy"),
+         (told["waiter_count"], [h["pid"] for h in told["holders"]], told["verdict"]))
     rows = look("waiters", "L")["waiters"]
     same("a row each", (1500, 1500), (len(rows), len({row["pid"] for row in rows})))
     common.fresh()
