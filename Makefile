@@ -97,9 +97,9 @@ lint-shell:
 # Whether the pages that it refers to are installed on this machine is no matter of the page.
 lint-manual:
 	@! mandoc -Tlint -Wstyle $(MANUALS) 2>&1 | grep -v -e 'referenced manual not found' -e 'outdated mandoc.db'
-# The words left out are a macro of the manual's, and a test's wrong words. Tables of samples are data.
+# Left out are a macro of the manual's and words that tests cut up or spell wrong. Sample tables are data.
 lint-spelling:
-	codespell --ignore-words-list=nd,sesion $$(git ls-files ':!tests/store/tables')
+	codespell --ignore-words-list=nd,sesion,te $$(git ls-files ':!tests/store/tables')
 
 clean:
 	rm -rf $(BUILD)
