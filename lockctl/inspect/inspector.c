@@ -197,8 +197,8 @@ static void add_everything(struct look *look)
     size_t named = look->count;
     for (size_t i = 0; i < look->view->count; i++) {
         const struct kernel_flock *line = &look->view->items[i];
-        const struct kernel_flock *before = i > 0 ? line - 1 : NULL;
-        if (before != NULL && before->device == line->device && before->inode == line->inode)
+        if (i > 0 && look->view->items[i - 1].device == line->device &&
+            look->view->items[i - 1].inode == line->inode)
             continue;
         bool known = false;
         for (size_t j = 0; j < named && !known; j++)
