@@ -4,12 +4,13 @@
 # of their sums; nothing is judged here.
 set -eu
 build=$(readlink -f "${BUILD:-build}")
-rounds=${BENCH_ROUNDS:-12}
+rounds=${BENCH_ROUNDS:-20}
 seconds=${BENCH_SECONDS:-2}
 processes=${BENCH_PROCESSES:-50}
 work=$(mktemp -d)
+workers=()
 clean_up() {
-    touch "$work/over"
+    kill "${workers[@]}"
     wait
     rm -rf "$work"
 }
@@ -18,39 +19,40 @@ cd "$work"
 mkdir T
 echo 0 >T/n
 
-# Each adds to a counter, a session at a time.
+# Each adds to a counter, a session at a time, and does not end by itself.
 for ((i = 0; i < processes; i++)); do
-    while [ ! -e over ]; do
-        LD_PRELOAD=$build/liblockshim.so LOCKSHIM_TABLE=$work/T LOCKSHIM_SCOPE=session \
-            "$build/e2e/act" "add 2000 T/n"
-    done &
+    LD_PRELOAD=$build/liblockshim.so LOCKSHIM_TABLE=$work/T LOCKSHIM_SCOPE=session \
+        "$build/e2e/act" "add 1000000000 T/n" &
+    workers+=($!)
 done
 acquisitions() { "$build/lockctl" stats --raw --noheadings -o ACQUISITIONS T; }
-# measure: acquisitions while the command in its arguments runs, or nothing does.
+# Stopped, top costs nothing: so no round has a start of it in it.
+"$build/lockctl" top -b T >/dev/null &
+top=$!
+workers+=($top)
 measure() {
-    local process=0 before
-    if [ $# -gt 0 ]; then
-        "$@" >/dev/null &
-        process=$!
-        sleep 0.3
-    fi
+    local before
     before=$(acquisitions)
     sleep "$seconds"
     echo $(($(acquisitions) - before))
-    [ $process = 0 ] || { kill $process && wait $process; } 2>/dev/null || :
 }
-sleep 1
+with() { kill -CONT $top && measure; }
+without() { kill -STOP $top && measure; }
+sleep 2
 echo "     with  without"
 for ((round = 0; round < rounds; round++)); do
     if ((round % 2)); then
-        without=$(measure)
-        with=$(measure "$build/lockctl" top -b T)
+        without=$(without)
+        with=$(with)
     else
-        with=$(measure "$build/lockctl" top -b T)
-        without=$(measure)
+        with=$(with)
+        without=$(without)
     fi
     printf '%9d %8d\n' "$with" "$without"
 done | tee figures
+kill -CONT $top
+read -r -a fields <"/proc/$top/stat"
+echo "hundredths of a second of processor time that top took: $((fields[13] + fields[14]))"
 awk '{ with += $1; without += $2; ratio[NR] = $1 / $2 }
     END {
         n = asort(ratio)
