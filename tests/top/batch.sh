@@ -33,6 +33,17 @@ same "what is not known comes last" "T U" "$(tables --sort pid)"
 same "also the other way round" "T U" "$(tables --sort -pid)"
 same "without names: all locks" 1 "$(top -b -n 1 | grep -cE "^$work/T\.lock +exclusive +$holding |^$work/T +exclusive +$holding ")"
 
+# Who keeps a lock whose taker is gone is found by every look, not by the first alone.
+flock U.lock sh -c ': >o; while [ ! -e o+ ]; do sleep 0.05; done' &
+at o
+kill -KILL $!
+wait $! 2>/dev/null
+for delay in 0.1 1.1; do
+    top -b -n 4 -d $delay U >out
+    same "an orphan, every $delay s" 4 "$(grep -cE "^$work/U +exclusive +[0-9]+ .* orphaned " out)"
+done
+go o
+
 # A terminal that can't move its cursor; the output's reader goes.
 same "TERM=dumb: plain" 1 "$(TERM=dumb script -qec "$lockctl top -n 1 -o PID,VERDICT T" /dev/null </dev/null |
     grep -cE "^ *$holding +healthy")"

@@ -29,7 +29,7 @@ acquisitions() { "$build/lockctl" stats --raw --noheadings -o ACQUISITIONS T; }
 # Stopped, top costs nothing: so no round has a start of it in it.
 "$build/lockctl" top -b T >/dev/null &
 top=$!
-workers+=($top)
+workers+=("$top")
 measure() {
     local before
     before=$(acquisitions)

@@ -4,7 +4,6 @@
 . "$(dirname "$(realpath "$0")")/common.sh"
 
 waiting() { [ "$("$lockctl" top -b -n 1 -o WAITERS "$1" | sed -n 's/^ *\([0-9]*\)$/\1/p')" = "$2" ]; }
-line_of() { screen | grep -n -m 1 -- "$1" | cut -d: -f1; }
 first_is() { [ "$(screen | sed -n 4p | cut -d' ' -f1)" = "$1" ]; }
 
 # --- one lock, its holder and those behind it ---

@@ -21,7 +21,7 @@ start_top T
 keys C-c
 restored "Ctrl-C" 0
 start_top T
-keys 'C-\'
+keys "C-\\"
 restored "Ctrl-backslash" 131
 
 # Suspended: the shell has the terminal, as it was; continued, the screen is there again.
