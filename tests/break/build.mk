@@ -10,10 +10,10 @@ LINT_C += $(wildcard tests/break/src/*.c)
 LINT_SH += $(wildcard tests/break/*.sh)
 
 .PHONY: check-break
+check-break: export BREAKS := $(BREAKS)
 check-break: all $(BREAK_BUILT)
-	@status=0; for test in tests/break/*.sh tests/break/races.py; do \
-		echo "# $$test"; BUILD=$(BUILD) BREAKS=$(BREAKS) ./$$test || status=1; \
-	done; exit $$status
+	@$(REPORT) break $(foreach test,$(wildcard tests/break/*.sh tests/break/*.py), \
+		$(notdir $(basename $(test)))=$(abspath $(test)))
 
 $(BUILD)/break/%: tests/break/src/%.c
 	@mkdir -p $(@D)

@@ -5,4 +5,4 @@ LINT_SH += tests/model/check.sh
 
 .PHONY: check-model
 check-model:
-	@tests/model/check.sh
+	@$(REPORT) model protocol=$(abspath tests/model/check.sh)
