@@ -43,6 +43,7 @@ struct inspector {
     size_t watched_count;
     struct arena again_arena;
     struct kernel_view again; /* another reading; of a live view, the one before */
+    bool read_before;         /* there was one before */
 };
 
 struct inspector *inspector_open(const struct inspect_request *request)
@@ -110,15 +111,18 @@ static int read_view(struct inspector *inspector)
     inspector->again = inspector->view;
     inspector->view_arena = (struct arena){.blocks = NULL};
     inspector->view = (struct kernel_view){.items = NULL};
+    inspector->read_before = inspector->viewed_at != 0;
     inspector->viewed_at = now;
     int result = kernel_view_read(&inspector->view, &inspector->view_arena);
     return result == 0 && !inspector->request.live ? read_again(inspector) : result;
 }
 
-/* A live view compares with what it read before; a single look reads once more. */
+/* A live view compares with what it read before; a single look, as the first one, reads once more.
+ */
 static void read_to_confirm(struct inspector *inspector, struct look *look)
 {
-    if (!inspector->request.live) {
+    if (!inspector->request.live || !inspector->read_before) {
+        inspector->read_before = true;
         arena_reset(&inspector->again_arena);
         inspector->again = (struct kernel_view){.items = NULL};
         (void)kernel_view_read(&inspector->again, &inspector->again_arena);
