@@ -356,9 +356,14 @@ int undo_journal_drop(int directory, const char *lock_path, bool durable)
         return result;
     if (durable)
         (void)kernel_fsync(directory);
-    result = undo_empty_directory(&ourselves, directory);
-    if (result != 0 || !undo_directory_path(path, lock_path))
-        return result;
+    if (!undo_directory_path(path, lock_path))
+        return -ENAMETOOLONG;
+    (void)undo_unlink_all(directory);
     result = kernel_unlinkat(AT_FDCWD, path, AT_REMOVEDIR);
+    if (result == -ENOTEMPTY || result == -EEXIST) { /* saved directories, or a large listing */
+        result = undo_empty_directory(&ourselves, directory);
+        if (result == 0)
+            result = kernel_unlinkat(AT_FDCWD, path, AT_REMOVEDIR);
+    }
     return result == -ENOENT ? 0 : result;
 }

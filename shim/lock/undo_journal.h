@@ -140,6 +140,9 @@ int undo_remove_tree(const struct undo_author *author, int directory, const char
 /* Removes what one who died has left under this number, a file or an empty directory. */
 void undo_clear_number(int directory, const char *name);
 
+/* Unlinks the files in an open directory, in one pass and without a look at them. */
+int undo_unlink_all(int directory);
+
 /* Removes everything in an open directory. */
 int undo_empty_directory(const struct undo_author *author, int directory);
 

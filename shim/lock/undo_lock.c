@@ -107,7 +107,7 @@ void undo_lock_noted(struct lock *lock)
 
 static void commit(struct lock *lock)
 {
-    if (undo_exists(lock->path) && undo_commit(lock->path, lock->durable) != 0)
+    if (undo_commit(lock->path, lock->durable) != 0)
         (void)undo_mark_ending(lock->path, lock->table_path, true);
     atomic_store(&lock->undo_session, undo_new_session());
     if (atomic_exchange(&lock->undo_noted, false))

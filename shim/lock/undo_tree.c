@@ -82,6 +82,21 @@ static int empty_open(const struct undo_author *author, int directory, int depth
     return result;
 }
 
+int undo_unlink_all(int directory)
+{
+    _Alignas(struct entry) char listing[LISTING_BYTES];
+    ssize_t size;
+    while ((size = kernel_getdents(directory, listing, sizeof listing)) > 0) {
+        for (ssize_t at = 0; at < size;) {
+            const struct entry *entry = (const struct entry *)(const void *)(listing + at);
+            at += entry->length;
+            if (strcmp(entry->name, ".") != 0 && strcmp(entry->name, "..") != 0)
+                (void)kernel_unlinkat(directory, entry->name, 0);
+        }
+    }
+    return (int)size;
+}
+
 int undo_empty_directory(const struct undo_author *author, int directory)
 {
     return empty_open(author, directory, 0);

@@ -24,3 +24,8 @@ torture: all $(ROLLBACK_BUILT)
 $(BUILD)/rollback/%: tests/rollback/src/%.c
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) $(HARDENED) $(BASE_LDFLAGS) -o $@ $<
+
+# Ratios of rollback to report, by interleaved runs.
+.PHONY: bench-rollback
+bench-rollback: all $(BUILD)/bench/calls $(E2E_BUILT)
+	BUILD=$(BUILD) tests/rollback/cost.sh
