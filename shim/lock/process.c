@@ -97,6 +97,7 @@ bool process_status_read(pid_t process, struct process_status *status)
     status->parent = (pid_t)fields[0];
     status->group = (pid_t)fields[1];
     status->session = (pid_t)fields[2];
+    status->threads = (unsigned)fields[16];
     status->start_time = fields[18];
     return true;
 }
@@ -116,7 +117,8 @@ bool process_is_alive(pid_t process, uint64_t start_time)
     struct process_status status;
     if (!process_status_read(process, &status))
         return true;
-    if (status.state == 'Z' || status.state == 'X')
+    /* One whose first thread has ended while others go on looks like a zombie. */
+    if ((status.state == 'Z' && status.threads <= 1) || status.state == 'X')
         return false;
     return start_time == 0 || status.start_time == start_time;
 }

@@ -16,6 +16,7 @@ struct process_status {
     pid_t group;
     pid_t session;
     char state;
+    unsigned threads;
     uint64_t start_time; /* clock ticks since boot: with the pid it names a process for good */
 };
 
@@ -27,7 +28,7 @@ uint64_t process_start_time(pid_t process);
 
 /*
  * Is the process that had this pid and start time still there? True when in doubt (no /proc). A
- * zombie is gone: it holds nothing any more.
+ * zombie is gone: it holds nothing any more. One whose first thread alone has ended is not.
  */
 bool process_is_alive(pid_t process, uint64_t start_time);
 

@@ -313,6 +313,34 @@ static void test_who_is_gone(void **state)
     registry_close(&registry);
 }
 
+static void *wait_for_end(void *unused)
+{
+    for (;;)
+        (void)pause();
+    return unused;
+}
+
+/* The process goes on in another thread. */
+static void test_first_thread_has_ended(void **state)
+{
+    (void)state;
+    pid_t child = fork();
+    if (child == 0) {
+        pthread_t thread;
+        (void)pthread_create(&thread, NULL, wait_for_end, NULL);
+        pthread_exit(NULL);
+    }
+    uint64_t start = process_start_time(child);
+    struct process_status status = {.state = 'R'};
+    while (status.state != 'Z' && process_status_read(child, &status))
+        (void)usleep(1000);
+    assert_true(process_is_alive(child, start));
+    (void)kill(child, SIGKILL);
+    while (process_is_alive(child, start))
+        (void)usleep(1000);
+    (void)waitpid(child, NULL, 0);
+}
+
 static void test_the_queue(void **state)
 {
     uint64_t start;
@@ -483,6 +511,7 @@ int main(void)
         TEST(test_slots_of_the_dead),
         TEST(test_the_queue),
         TEST(test_who_is_gone),
+        TEST(test_first_thread_has_ended),
         TEST(test_queue_of_the_dead),
         TEST(test_wrong_count),
         TEST(test_buckets),
