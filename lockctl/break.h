@@ -36,6 +36,7 @@ struct victim {
     uint64_t acquisition;        /* 0: not known */
     struct command_entry *entry; /* of the command that it is a member of, or NULL */
     bool ended;
+    bool let_go; /* by itself, meanwhile */
 };
 
 /* Others who may still write to the table, or let go of the lock. */

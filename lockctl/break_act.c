@@ -127,8 +127,10 @@ static bool is_stopped(const struct inspected_process *process)
 static int await_calls(struct break_plan *plan, struct victim *victim)
 {
     int64_t patience = is_stopped(victim->holder->process) ? 0 : CALLS_PATIENCE;
-    int result = takeover_fence_wait(&victim->fence, patience);
-    if (result == 0)
+    int result = takeover_fence_wait(&victim->fence, victim->acquisition, patience);
+    /* Let go of meanwhile: found out when the acquisitions are looked at. */
+    victim->let_go = result == -ETIMEDOUT && !takeover_has_lock(&victim->lock);
+    if (result == 0 || result == -ESTALE || victim->let_go)
         return STATUS_DONE;
     if (result != -ETIMEDOUT) {
         /* It has ended, or executed another program, which the fence has no need to stop. */
@@ -218,7 +220,7 @@ static int freeze_all(struct break_plan *plan)
 static int is_still_held(const struct victim *victim)
 {
     struct fence now = {.magic = 0};
-    if (victim->shared && !takeover_has_lock(&victim->lock))
+    if (victim->let_go || (victim->shared && !takeover_has_lock(&victim->lock)))
         return 0;
     if (!victim->fenced || victim->ended || takeover_fence_read(&victim->fence, &now) != 0)
         return 1;

@@ -98,8 +98,12 @@ int takeover_fence_read(const struct takeover_fence *fence, struct fence *copy);
 int takeover_fence_raise(const struct takeover_fence *fence, uint64_t acquisition);
 /* Takes it back: for a break that is given up. */
 void takeover_fence_lower(const struct takeover_fence *fence);
-/* Until no call is under way, at most `nanoseconds`: -ETIMEDOUT. */
-int takeover_fence_wait(const struct takeover_fence *fence, int64_t nanoseconds);
+/*
+ * Until no call is under way, at most `nanoseconds`: -ETIMEDOUT. -ESTALE: it has taken the lock
+ * anew, and the fence that was raised against this acquisition is nothing to it.
+ */
+int takeover_fence_wait(const struct takeover_fence *fence, uint64_t acquisition,
+                        int64_t nanoseconds);
 
 /*
  * The entry for this lock of the command that the process is a member of, mapped; NULL when it is

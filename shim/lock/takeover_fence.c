@@ -157,7 +157,8 @@ void takeover_fence_lower(const struct takeover_fence *fence)
     (void)write_raised(fence, 0);
 }
 
-int takeover_fence_wait(const struct takeover_fence *fence, int64_t nanoseconds)
+int takeover_fence_wait(const struct takeover_fence *fence, uint64_t acquisition,
+                        int64_t nanoseconds)
 {
     uint64_t end = registry_now() + (uint64_t)nanoseconds;
     for (long pause = 20000;; pause = pause < 5000000 ? pause * 2 : pause) {
@@ -167,6 +168,8 @@ int takeover_fence_wait(const struct takeover_fence *fence, int64_t nanoseconds)
             return result;
         if (copy.magic != FENCE_MAGIC) /* another program by now: it has executed one */
             return -ESRCH;
+        if (atomic_load(&copy.acquisition) != acquisition)
+            return -ESTALE;
         if (atomic_load(&copy.calls) == 0)
             return 0;
         if (registry_now() >= end)
