@@ -7,6 +7,7 @@
 #include "lockctl/supervise.h"
 
 #include "lockctl/lockctl.h"
+#include "shim/lock/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -90,6 +91,13 @@ static void stop_alike(const struct supervision *supervision, int signal)
     (void)sigaction(signal, &original, NULL);
 }
 
+/* The news that it has stopped may be old: it can have been continued since. */
+static bool is_stopped(pid_t process)
+{
+    struct process_status status;
+    return process_status_read(process, &status) && status.state == 'T';
+}
+
 /* Looks at what became of the command. True when it has ended. */
 static bool has_ended(const struct supervision *supervision, int *status)
 {
@@ -109,7 +117,7 @@ static bool has_ended(const struct supervision *supervision, int *status)
         }
         stopped_by = WIFSTOPPED(state) ? WSTOPSIG(state) : 0;
     }
-    if (stopped_by != 0)
+    if (stopped_by != 0 && is_stopped(supervision->child))
         stop_alike(supervision, stopped_by);
     return false;
 }

@@ -2,6 +2,7 @@
  * The registry: made, shared, done without where it is missing, cut off, hostile or read-only;
  * slots of the dead are found again.
  */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
