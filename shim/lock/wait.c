@@ -112,7 +112,7 @@ static bool level_holder_waits_for_us(struct lock *lock, int level)
     for (int i = 0; i < REGISTRY_HOLDERS; i++) {
         if (holders[i].process == 0 || holders[i].level != (uint32_t)level)
             continue;
-        known = true;
+        known = known || process_is_alive(holders[i].process, holders[i].start_time);
         if (waits_for_us(&holders[i], lock))
             return true;
     }
