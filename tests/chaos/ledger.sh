@@ -6,7 +6,6 @@
 . "$(dirname "$(realpath "$0")")/../e2e/common.sh"
 ledger=$BUILD/e2e/ledger
 seconds=${SECONDS_OF_CHAOS:-4}
-limit=60
 # lockctl stops when its command does, and does not see that somebody else continues that.
 continue_all() { pkill -CONT -f "^($ledger T/ledger|sh -c cat T/ledger|$lockctl run --table T -- sh)"; }
 trap 'continue_all; clean_up' EXIT

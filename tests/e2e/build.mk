@@ -10,9 +10,10 @@ CHECKS += check-e2e
 LINT_C += $(E2E_C)
 LINT_SH += $(wildcard tests/e2e/*.sh tests/chaos/*.sh)
 
+e2e_name = $(if $(filter tests/chaos/%,$(test)),chaos-)$(notdir $(basename $(test)))
 .PHONY: check-e2e
 check-e2e: all $(E2E_BUILT)
-	@$(REPORT) e2e $(foreach test,$(E2E),$(notdir $(basename $(test)))=$(abspath $(test)))
+	@$(REPORT) e2e $(foreach test,$(E2E),$(e2e_name)=$(abspath $(test)))
 
 $(BUILD)/e2e/%: tests/e2e/src/%.c
 	@mkdir -p $(@D)

@@ -4,7 +4,7 @@
 # shellcheck disable=SC2016,SC2210
 # shellcheck source=tests/e2e/common.sh
 . "$(dirname "$(realpath "$0")")/common.sh"
-limit=20
+limit=100
 
 # With $count tables t0, t1, …: process i holds ti and wants t(i+1).
 tables() {
@@ -12,7 +12,7 @@ tables() {
     for ((i = 0; i < count; i++)); do echo "$work/t$i"; done
 }
 many() {
-    timeout -k 1 $limit env LD_PRELOAD="$shim" LOCKSHIM_TABLES="$(tables)" LOCKSHIM_SCOPE="$1" "${@:2}"
+    within env LD_PRELOAD="$shim" LOCKSHIM_TABLES="$(tables)" LOCKSHIM_SCOPE="$1" "${@:2}"
 }
 turn() {
     local scope=$1 count=$2 i next process all=()
@@ -22,7 +22,7 @@ turn() {
         next=$(((i + 1) % count))
         if [ "$scope" = command ]; then
             # shellcheck disable=SC2046
-            timeout $limit "$lockctl" run $(tables | sed 's/^/--table /') -- sh -c "cat t$i/n >said
+            within "$lockctl" run $(tables | sed 's/^/--table /') -- sh -c "cat t$i/n >said
                 : >in-$i; while [ ! -e go ]; do sleep 0.02; done
                 $act 'cat t$next/n' >out-$i; $act 'put t$i/n done'" 2>/dev/null &
         else
@@ -122,7 +122,7 @@ wait
 same "heavy work in one order" " 200 360" "$(cat out) $(cat T/n U/n | xargs)"
 fresh
 for i in 1 2 3 4 5 6; do
-    timeout $limit env LD_PRELOAD="$shim" LOCKSHIM_SCOPE=session LOCKSHIM_TABLES="$work/T lock=$work/one
+    within env LD_PRELOAD="$shim" LOCKSHIM_SCOPE=session LOCKSHIM_TABLES="$work/T lock=$work/one
 $work/U lock=$work/one" "$act" "open 0 $([ $((i % 2)) = 0 ] && echo T || echo U)/n rw" "add 30 T/n" \
         "add 30 U/n" >>out 2>&1 &
 done

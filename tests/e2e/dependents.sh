@@ -4,7 +4,7 @@
 # shellcheck disable=SC2016
 # shellcheck source=tests/e2e/common.sh
 . "$(dirname "$(realpath "$0")")/common.sh"
-limit=15
+limit=100
 
 # joins NAME COMMAND...: under process and session, the holder's dependents go in, and soon.
 joins() {
@@ -85,7 +85,7 @@ else:
 END
 for scope in process session; do
     fresh
-    limit=60 guard session "$python" "$work.py" serve &
+    limit=200 guard session "$python" "$work.py" serve &
     server=$!
     soon test -S socket
     same "$scope: the server of a holder" made "$(guard $scope "$python" "$work.py" ask)"

@@ -4,7 +4,7 @@
 # shellcheck disable=SC2016
 # shellcheck source=tests/e2e/common.sh
 . "$(dirname "$(realpath "$0")")/common.sh"
-limit=15
+limit=100
 
 for scope in process session command; do
     fresh
@@ -17,11 +17,11 @@ for scope in process session command; do
     same "$scope: flock twice" "" "$(guard $scope "$act" "open 1 T.lock rw" "open 2 T.lock rw" \
         "open 0 T/n rw" "flock 1 ex" "flock 2 try" "flock 1 un" "close 0")"
     same "$scope: below flock(1)" "" "$(guard $scope flock T.lock "$act" "put T/n 1")"
-    same "$scope: below an unguarded flock(1)" "" "$(flock T.lock \
-        env LD_PRELOAD="$shim" LOCKSHIM_TABLE="$work/T" LOCKSHIM_SCOPE=$scope timeout $limit "$act" \
+    same "$scope: below an unguarded flock(1)" "" "$(within flock T.lock \
+        env LD_PRELOAD="$shim" LOCKSHIM_TABLE="$work/T" LOCKSHIM_SCOPE=$scope timeout 200 "$act" \
         "put T/n 1" "cat T/n")"
-    same "$scope: below flock(1) that has closed it" "" "$(flock -o T.lock \
-        env LD_PRELOAD="$shim" LOCKSHIM_TABLE="$work/T" LOCKSHIM_SCOPE=$scope timeout $limit "$act" \
+    same "$scope: below flock(1) that has closed it" "" "$(within flock -o T.lock \
+        env LD_PRELOAD="$shim" LOCKSHIM_TABLE="$work/T" LOCKSHIM_SCOPE=$scope timeout 200 "$act" \
         "put T/n 1" "cat T/n")"
     check "$scope: free in the end" is_free
     for mode in w a; do
@@ -37,7 +37,7 @@ lock.close()
     done
 done
 fresh
-same "lockctl run below flock(1)" "" "$(flock T.lock timeout $limit "$lockctl" run --table T -- \
+same "lockctl run below flock(1)" "" "$(within flock T.lock "$lockctl" run --table T -- \
     sh -c "$act 'put T/n 1'; $act 'cat T/n'")"
 
 # LOCK_UN of the program does not let the shim's lock go; the shim's end does not let the program's.
@@ -103,9 +103,9 @@ trap 'rm -f "$work.py"; clean_up' EXIT
 for scope in process session command; do
     fresh
     for _ in 1 2 3; do
-        timeout 60 "$python" "$work.py" &
+        timeout 150 "$python" "$work.py" &
         for _ in 1 2 3 4 5; do
-            timeout 60 flock T.lock sh -c 'n=$(cat T/n); echo $((n + 1)) >T/n'
+            timeout 150 flock T.lock sh -c 'n=$(cat T/n); echo $((n + 1)) >T/n'
         done &
         for _ in 1 2 3 4 5; do guard $scope "$act" "add 4 T/n"; done &
     done

@@ -4,7 +4,6 @@
 # shellcheck disable=SC2016,SC2034,SC2086,SC2317
 # shellcheck source=tests/e2e/common.sh
 . "$(dirname "$(realpath "$0")")/common.sh"
-limit=30
 registry=T.lock.registry
 small() { [ "$(stat -c %s $registry)" -lt 300000 ]; }
 

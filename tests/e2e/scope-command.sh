@@ -90,12 +90,10 @@ wait
 check "and enters when that is over" stays_held
 go 2
 fresh
-limit=10
 check "a session of its own that the command waits for" run sh -c \
     "read -r n <T/n; setsid -w $act 'put T/n 5'"
 check "the same where the member that touched has ended" run sh -c \
     "cat T/n; setsid -w $act 'put T/n 5'"
-unset limit
 
 # lockctl is killed: the command goes on, guarded, to its end.
 fresh

@@ -25,7 +25,7 @@ for timeout in 0 0.2 0.75 1; do
 done
 same "lockctl run --timeout" "cat: T/n: Resource temporarily unavailable" \
     "$("$lockctl" run --table T --timeout 0 -- cat T/n 2>&1 | grep -v lockshim)"
-check "the timeout is each call's own" sh -c "$(declare -f guard)
+check "the timeout is each call's own" sh -c "$(declare -f within guard)
     work=$work shim=$shim limit=10
     LOCKSHIM_TIMEOUT=0.2 guard session $act 'cat T/n' 'cat T/n' 2>/dev/null | grep -c EAGAIN | grep -x 2"
 go 1
@@ -47,7 +47,6 @@ cpu() { # of a set of processes, in hundredths of a second
     echo $sum
 }
 all_are_there() { [ "$count" = "$(pgrep -c -f "^$act add 1 T/n")" ]; }
-limit=100
 for count in 50 500; do
     fresh
     hold 1
@@ -73,7 +72,6 @@ for count in 50 500; do
     same "$count waiters: each has been in" "$count" "$(cat T/n)"
     echo "  $count waiters through in $(since "$began") s"
 done
-limit=30
 
 # Stopped waiters at the head of the queue, and killed ones anywhere.
 fresh
@@ -132,7 +130,7 @@ for signal in INT TERM HUP; do
     status=$?
     same "SIG$signal ends a waiting program" $((128 + $(kill -l $signal))) $status
 done
-LD_PRELOAD="$shim" LOCKSHIM_TABLE="$work/T" timeout 10 perl -e '
+LD_PRELOAD="$shim" LOCKSHIM_TABLE="$work/T" timeout 100 perl -e '
     $SIG{ALRM} = sub { syswrite(STDOUT, "handled ") }; open(F, ">", "2"); alarm 1;
     open(F, "<", "T/n") or print "failed: $!"; print "in"' >out &
 at 2

@@ -39,7 +39,7 @@ run() {
     program=$1 condition=$2 area=$3
     shift 3
     fresh
-    env "$@" timeout 60 "$BUILD/tests/surface/surface-$program" "$condition" "$base/$area" "$base/B" \
+    env "$@" timeout 300 "$BUILD/tests/surface/surface-$program" "$condition" "$base/$area" "$base/B" \
         "$base/T.lock" "$base/record" >"$base/output" 2>"$base/errors"
     status=$?
     grep '^FAIL' "$base/output" | sed "s|$base/||g; s|^FAIL|FAIL $program $*|; s|LD_PRELOAD=[^ ]*||"

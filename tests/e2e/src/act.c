@@ -253,7 +253,7 @@ static void do_mark(char **word)
 
 static void do_await(char **word)
 {
-    for (int i = 0; i < 15000; i++) {
+    for (int i = 0; i < 50000; i++) {
         if (syscall(SYS_faccessat, AT_FDCWD, word[1], F_OK) == 0)
             return;
         pause_for(0.002);

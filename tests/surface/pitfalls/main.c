@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { SKIPPED = 77, SECONDS = 60 };
+enum { SKIPPED = 77, SECONDS = 180 };
 
 extern const struct pitfall *const __start_pitfalls[], *const __stop_pitfalls[];
 
