@@ -502,6 +502,7 @@ static void test_hostile_content(void **state)
 
 int main(void)
 {
+    (void)umask(022);
     const struct CMUnitTest tests[] = {
         TEST(test_is_made_once),
         TEST(test_existing_only),
