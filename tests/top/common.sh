@@ -4,16 +4,21 @@
 # shellcheck source=tests/e2e/common.sh
 . "$(dirname "$(realpath "$0")")/../e2e/common.sh"
 command -v tmux >/dev/null || { echo "not ok there is no tmux" && exit 1; }
-socket=lockshim-top-$$
+socket=lockshim-top-$$ terminals=0
 export LC_ALL=C.UTF-8
 terminal() { tmux -L $socket -f /dev/null "$@" 2>&1; }
-trap 'tmux -L $socket kill-server 2>/dev/null; clean_up' EXIT
+TMUX_TMPDIR=$(mktemp -d)
+export TMUX_TMPDIR
+trap 'terminal kill-server >/dev/null; rm -rf "$TMUX_TMPDIR"; clean_up' EXIT
 
 # open_terminal WIDTH HEIGHT [VARIABLE=VALUE...]: a shell in it, in our directory.
 open_terminal() {
     local width=$1 height=$2
     shift 2
     terminal kill-server >/dev/null
+    # A server that is ending still answers, for a moment.
+    terminals=$((terminals + 1))
+    socket=lockshim-top-$$-$terminals
     terminal new-session -d -x "$width" -y "$height" \
         "env -u NO_COLOR TERM=screen-256color PS1='ready> ' $* bash --norc --noprofile" >/dev/null
     shows '^ready>' || not_ok "the terminal's shell is ready" "$(screen)"

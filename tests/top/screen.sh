@@ -1,5 +1,6 @@
 #!/bin/bash
 # The screen of lockctl top: what is on it, keys, sizes, colours, foreign text.
+# shellcheck disable=SC2317  # functions that are called by name
 # shellcheck source=tests/top/common.sh
 . "$(dirname "$(realpath "$0")")/common.sh"
 

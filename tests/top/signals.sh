@@ -1,5 +1,6 @@
 #!/bin/bash
 # lockctl top gives the terminal back, whatever ends it or makes it stand still.
+# shellcheck disable=SC2317  # functions that are called by name
 # shellcheck source=tests/top/common.sh
 . "$(dirname "$(realpath "$0")")/common.sh"
 
