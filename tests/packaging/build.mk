@@ -3,7 +3,7 @@ DEPS_TEST += bash binutils git pkg-config python3 util-linux zsh
 
 CHECKS += check-packaging
 LINT_SH += $(wildcard tests/packaging/*.sh)
-PACKAGING := completions install release
+PACKAGING := completions install manuals release
 
 .PHONY: check-packaging $(PACKAGING:%=check-%) check-reproducible
 check-packaging: $(PACKAGING:%=check-%)
