@@ -152,6 +152,8 @@ static void save_rename(struct touch *touch, const struct undo_name *from,
     bool moves = is_directory(from) || (exchange && is_directory(to));
     if (moves && exchange) {
         touch->error = EINVAL; /* as on a file system that can't: its undoing could not be told */
+        report_failure(from->place->table != NULL ? from->place->table : to->place->table, EINVAL,
+                       "an exchange of directories could not be undone, and is not done");
         return;
     }
     if (!moves)
