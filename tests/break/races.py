@@ -66,6 +66,16 @@ def kill_all(holder, number):
 
 
 def one(number, work):
+    started = []
+    try:
+        return race(number, work, started)
+    finally:
+        for process in started:
+            kill_all(process, signal.SIGKILL)
+            process.kill()
+
+
+def race(number, work, started):
     scope, modes = SCOPES[number % len(SCOPES)], MODES[number // len(SCOPES) % len(MODES)]
     if scope == "unguarded" and modes[0] == "names":
         modes = ["raw"]  # names are what nobody can keep an unguarded one from
@@ -73,11 +83,13 @@ def one(number, work):
     os.mkdir(table)
     what = "%d: %s, %s" % (number, scope, "+".join(modes))
     holder = start_holder(scope, table, modes)
+    started.append(holder)
     waiter = None
     if number % 3 == 0:
         environment = clean_environment()
         environment.update(LD_PRELOAD=SHIM, LOCKSHIM_TABLE=table, LOCKSHIM_SCOPE="session")
         waiter = subprocess.Popen([ACT, "put %s/next N" % table], env=environment)
+        started.append(waiter)
         time.sleep(0.05)
     time.sleep(random.random() * 0.02)
     options = ["--force"]
