@@ -72,14 +72,30 @@ static _Noreturn void become_command(const struct supervision *supervision, char
     _exit(status_of_exec(error));
 }
 
-/* A stopped command stops this process in the same way, as whoever started both expects. */
+/* Is this job in the foreground of a terminal, where a shell waits to be told that it stopped? */
+static bool is_in_foreground(void)
+{
+    int terminal = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (terminal < 0)
+        return false;
+    bool foreground = tcgetpgrp(terminal) == getpgrp();
+    (void)close(terminal);
+    return foreground;
+}
+
+/*
+ * A stopped command stops this process in the same way, as whoever started both expects. Not so
+ * when somebody stops the command alone from elsewhere (SIGSTOP): continued alone, it would end
+ * with nobody there to let go of its locks.
+ */
 static void stop_alike(const struct supervision *supervision, int signal)
 {
     struct sigaction original;
     struct sigaction action = {.sa_handler = SIG_DFL};
     sigset_t only;
     if (signal == SIGSTOP) {
-        (void)raise(SIGSTOP);
+        if (is_in_foreground())
+            (void)raise(SIGSTOP);
         return;
     }
     (void)sigemptyset(&only);
