@@ -164,7 +164,7 @@ int main(int count, char **words)
     }
     if (strcmp(words[3], "vfork") == 0) {
         raw = open_filled("raw", O_CLOEXEC);
-        if (vfork() == 0) { // NOLINT(clang-analyzer-security.insecureAPI.vfork)
+        if (vfork() == 0) {     // NOLINT(clang-analyzer-security.insecureAPI.vfork)
             syscall(SYS_pause); // NOLINT(clang-analyzer-unix.Vfork): what it is there for
             _exit(0);
         }
