@@ -27,6 +27,7 @@
 static int read_memory(const struct takeover_process *process, uint64_t address, void *buffer,
                        size_t size)
 {
+    // cppcheck-suppress ctuuninitvar ; it is what the kernel fills in
     struct iovec local = {buffer, size};
     struct iovec remote = {(void *)(uintptr_t)address, size}; // NOLINT(performance-no-int-to-ptr)
     ssize_t got = process_vm_readv(process->thread, &local, 1, &remote, 1, 0);
