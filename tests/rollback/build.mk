@@ -3,7 +3,7 @@
 #   make check-rollback       a few minutes      make torture TORTURE_SECONDS=3600    for hours
 ROLLBACK_C := $(wildcard tests/rollback/src/*.c)
 ROLLBACK_BUILT := $(ROLLBACK_C:tests/rollback/src/%.c=$(BUILD)/rollback/%)
-TORTURE_SECONDS ?= 60
+TORTURE_SECONDS ?= 30
 
 DEPS_TEST += python3 recutils
 CHECKS += check-rollback
@@ -12,10 +12,11 @@ LINT_SH += $(wildcard tests/rollback/*.sh)
 
 .PHONY: check-rollback torture
 check-rollback: all $(ROLLBACK_BUILT) $(E2E_BUILT)
-	BUILD=$(BUILD) tests/rollback/limits.sh
-	python3 tests/rollback/every-call.py $(BUILD)
-	SCOPES="session command" RECOVERY_EVERY=1000 python3 tests/rollback/every-call.py $(BUILD) replace shared
-	python3 tests/rollback/torture.py $(BUILD) $(TORTURE_SECONDS)
+	@$(REPORT) rollback limits=tests/rollback/limits.sh \
+		'every-call=python3 tests/rollback/every-call.py $(BUILD)' \
+		'every-call-owners=SCOPES="session command" RECOVERY_EVERY=1000 \
+			python3 tests/rollback/every-call.py $(BUILD) replace shared' \
+		'torture=python3 tests/rollback/torture.py $(BUILD) $(TORTURE_SECONDS)'
 
 torture: all $(ROLLBACK_BUILT)
 	python3 tests/rollback/torture.py $(BUILD) $(TORTURE_SECONDS)
