@@ -1,12 +1,16 @@
 # Tests of what leaves the source tree: installation, completions, Debian packages.
-DEPS_TEST += bash binutils git pkg-config python3 util-linux zsh
+DEPS_TEST += bash binutils git recutils pkg-config python3 util-linux zsh
 
 CHECKS += check-packaging
 LINT_SH += $(wildcard tests/packaging/*.sh)
 PACKAGING := completions install manuals release
+# Pages whose examples are run.
+EXAMPLES := man/lockctl.1
 
-.PHONY: check-packaging $(PACKAGING:%=check-%) check-reproducible
-check-packaging: $(PACKAGING:%=check-%)
+.PHONY: check-packaging $(PACKAGING:%=check-%) check-reproducible check-examples
+check-packaging: $(PACKAGING:%=check-%) check-examples
+check-examples: all
+	@$(REPORT) packaging examples='python3 tests/packaging/examples.py $(EXAMPLES)'
 $(PACKAGING:%=check-%) check-reproducible: check-%: all
 	@MAKE='$(MAKE)' CC=$(CC) $(REPORT) packaging $*=tests/packaging/$*.sh
 
