@@ -31,6 +31,7 @@ while :; do sleep 0.2; done
 """,
     "add-entry": """#!/bin/sh
 read -r n </srv/db/n
+sleep 0.5 # so that it can be seen
 echo $((n + 1)) >/srv/db/n
 """,
 }
