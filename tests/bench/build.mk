@@ -1,13 +1,34 @@
-# What guarding costs. Never a test: figures from one machine, to be compared within one run.
-BENCH_C := tests/bench/calls.c
-LINT_C += $(BENCH_C)
-LINT_SH += tests/bench/bench.sh
+# What lockshim costs and gains, beside its peers. Never a test: figures of one machine, told as ratios
+# within one run.
+#
+#   make bench            all sections, half an hour       make bench SECTIONS='calls session'
+#   make bench-quick      all of them in two minutes       make deps-bench     the peers
+DEPS_BENCH := eatmydata fakechroot nocache libsocket-wrapper liblockfile-bin procmail sqlite3 libsqlite3-dev \
+	lsof psmisc util-linux gnuplot-nox valgrind e2fsprogs xfsprogs btrfs-progs python3
+DEPS_TEST += python3
 
-bench: all $(BUILD)/bench/calls
-	BUILD=$(BUILD) bash tests/bench/bench.sh
-bench-quick: all $(BUILD)/bench/calls
-	BUILD=$(BUILD) BENCH_ROUNDS=3 bash tests/bench/bench.sh
+BENCH_PROGRAMS := calls session
+BENCH_BUILT := $(BENCH_PROGRAMS:%=$(BUILD)/bench/%)
+BENCH_SQLITE := $(BUILD)/bench/sqlite
+SECTIONS ?=
 
-$(BUILD)/bench/calls: $(BENCH_C)
+.PHONY: deps-bench
+deps-bench:
+	sh tests/install-deps.sh $(DEPS_BENCH)
+
+bench: all $(BENCH_BUILT) $(BENCH_SQLITE)
+	BUILD=$(BUILD) python3 tests/bench/bench.py $(SECTIONS)
+bench-quick: all $(BENCH_BUILT) $(BENCH_SQLITE)
+	BUILD=$(BUILD) python3 tests/bench/bench.py --quick $(SECTIONS)
+
+$(BUILD)/bench/%.o: tests/bench/%.c
 	@mkdir -p $(@D)
-	$(CC) $(BASE_CFLAGS) $(HARDENED) $(BASE_LDFLAGS) -o $@ $<
+	$(CC) $(BASE_CFLAGS) $(HARDENED) -MMD -MP -c -o $@ $<
+$(BENCH_BUILT): $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/bench/worker.o
+	$(CC) $(BASE_LDFLAGS) -o $@ $^ -pthread
+# Where SQLite's headers are missing there is no such peer, and the driver tells.
+$(BENCH_SQLITE): tests/bench/sqlite.c $(BUILD)/bench/worker.o
+	$(if $(shell pkg-config --exists sqlite3 && echo yes),$(CC) $(BASE_CFLAGS) $(HARDENED) $(BASE_LDFLAGS) -o $@ $^ -lsqlite3)
+-include $(BENCH_BUILT:=.d) $(BUILD)/bench/worker.d
+
+LINT_C += $(wildcard tests/bench/*.[ch])

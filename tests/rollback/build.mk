@@ -28,5 +28,5 @@ $(BUILD)/rollback/%: tests/rollback/src/%.c
 
 # Ratios of rollback to report, by interleaved runs.
 .PHONY: bench-rollback
-bench-rollback: all $(BUILD)/bench/calls $(E2E_BUILT)
+bench-rollback: all $(BUILD)/bench/session $(E2E_BUILT)
 	BUILD=$(BUILD) tests/rollback/cost.sh

@@ -14,7 +14,7 @@ for ((i = 0; i < 10; i++)); do head -c 40960 /dev/urandom >"$work/table/data$i";
 head -c 1000 /dev/urandom >"$work/table/file"
 export LOCKSHIM_TABLE=$work/table LOCKSHIM_SCOPE=session
 
-sessions() { LOCKSHIM_ON_CRASH=$1 LD_PRELOAD=$build/liblockshim.so "$build/bench/calls" session "$work/plain" "$work/table"; }
+sessions() { LOCKSHIM_ON_CRASH=$1 LD_PRELOAD=$build/liblockshim.so "$build/bench/session" bare "$work/table" "$work/table.hand" 100 20000; }
 # One process that opens a file, writes 100 bytes into it, and ends: nanoseconds.
 processes() {
     local begin end i

@@ -1,0 +1,146 @@
+"""Variants of an operation, each a program of its own that waits for the driver's word, take turns in
+short bursts. Every round starts new programs, as where the loader puts things decides small differences."""
+import dataclasses
+import os
+import pathlib
+import select
+import subprocess
+import tempfile
+import time
+
+ANSWER_SECONDS = 60
+
+
+class Failed(Exception):
+    """A variant can't be measured; says why."""
+
+
+@dataclasses.dataclass
+class Command:
+    """How a variant is started. `loads`: a library that must be found in the process, as one that was
+    not loaded costs nothing. `fresh` is called before each start."""
+    words: list
+    environment: dict = dataclasses.field(default_factory=dict)
+    loads: str = ""
+    fresh: object = None
+
+
+class Worker:
+    def __init__(self, command):
+        if command.fresh:
+            command.fresh()
+        self.errors = tempfile.TemporaryFile()
+        try:
+            self.process = subprocess.Popen(
+                [str(word) for word in command.words], env={**os.environ, **command.environment},
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, start_new_session=True)
+        except OSError as error:
+            raise Failed(str(error)) from error
+        self.command = command
+        self.checked = not command.loads
+
+    def burst(self, count):
+        """Nanoseconds of wall and processor time that so many operations took."""
+        try:
+            self.process.stdin.write(b"%d\n" % count)
+            self.process.stdin.flush()
+        except OSError:
+            pass  # it has ended: the answer will tell
+        line = b""
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while not line.endswith(b"\n"):
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
+                raise Failed(f"no answer in {ANSWER_SECONDS} seconds")
+            piece = os.read(self.process.stdout.fileno(), 4096)
+            if not piece:
+                raise Failed(self._last_words())
+            line += piece
+        if not self.checked:
+            maps = pathlib.Path(f"/proc/{self.process.pid}/maps").read_text(encoding="utf-8")
+            if self.command.loads not in maps:
+                raise Failed(f"{self.command.loads} was not loaded")
+            self.checked = True
+        wall, processor = line.split()
+        return int(wall), int(processor)
+
+    def _last_words(self):
+        status = self.process.wait()
+        self.errors.seek(0)
+        lines = self.errors.read().decode(errors="replace").strip().splitlines()
+        return f"it ended with status {status}" + (f": {lines[-1][:200]}" if lines else "")
+
+    def close(self):
+        self.process.stdin.close()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+        self.errors.close()
+
+
+def race(measure, commands, *, seconds, leave_out, bursts=5, burst_seconds=0.01, least=3, most=101, scale=1):
+    """Adds rounds to the measure until the time is over. A round's figure is its quickest burst's, for
+    one operation: what disturbs only ever adds. `scale` is how many a burst's operation stands for."""
+    commands = dict(commands)
+    deadline = time.monotonic() + seconds
+    count = 0
+    for number in range(most):
+        if number >= least and time.monotonic() > deadline:
+            break
+        workers = {}
+        try:
+            figures = {}
+            for name in list(commands):
+                try:
+                    workers[name] = Worker(commands[name])
+                    count = count or _calibrated(workers[name], burst_seconds)
+                    workers[name].burst(max(1, count // 10))
+                except Failed as why:
+                    _fail(name, why, commands, workers, measure, leave_out)
+            for turn in range(bursts):
+                _turn(turn + number, workers, count, scale, figures, commands, measure, leave_out)
+            measure.rounds.append(figures)
+        finally:
+            for worker in workers.values():
+                worker.close()
+        if not commands:
+            break
+
+
+def _calibrated(worker, burst_seconds):
+    count = 1
+    while True:
+        wall, _ = worker.burst(count)
+        if wall >= burst_seconds * 5e8 or count >= 1 << 24:
+            return max(1, int(count * burst_seconds * 1e9 / wall))
+        count *= 4 if wall < burst_seconds * 1e8 else 2
+
+
+def _turn(turn, workers, count, scale, figures, commands, measure, leave_out):
+    names = list(workers)
+    if not names:
+        return
+    start = turn % len(names)
+    for name in names[start:] + names[:start]:
+        try:
+            wall, processor = workers[name].burst(count)
+        except Failed as why:
+            figures.pop(name, None)
+            _fail(name, why, commands, workers, measure, leave_out)
+            continue
+        told = {"time": wall / count / scale, "processor time": processor / count / scale}
+        best = figures.setdefault(name, told)
+        figures[name] = {metric: min(best[metric], told[metric]) for metric in told}
+
+
+def _fail(name, why, commands, workers, measure, leave_out):
+    leave_out(measure, name, str(why))
+    commands.pop(name, None)
+    worker = workers.pop(name, None)
+    if worker:
+        worker.process.kill()
+        worker.close()
+    measure.drop(name)
