@@ -7,18 +7,19 @@ DEPS_BENCH := eatmydata fakechroot nocache libsocket-wrapper liblockfile-bin pro
 	lsof psmisc util-linux gnuplot-nox valgrind e2fsprogs xfsprogs btrfs-progs python3
 DEPS_TEST += python3
 
-BENCH_PROGRAMS := calls session
+BENCH_PROGRAMS := calls session handover
 BENCH_BUILT := $(BENCH_PROGRAMS:%=$(BUILD)/bench/%)
-BENCH_SQLITE := $(BUILD)/bench/sqlite
+BENCH_CROWDS := $(BUILD)/bench/crowd_commands $(BUILD)/bench/crowd_store
+BENCH_SQLITE := $(BUILD)/bench/sqlite $(BUILD)/bench/crowd_sqlite
 SECTIONS ?=
 
 .PHONY: deps-bench
 deps-bench:
 	sh tests/install-deps.sh $(DEPS_BENCH)
 
-bench: all $(BENCH_BUILT) $(BENCH_SQLITE)
+bench: all $(BENCH_BUILT) $(BENCH_CROWDS) $(BENCH_SQLITE)
 	BUILD=$(BUILD) python3 tests/bench/bench.py $(SECTIONS)
-bench-quick: all $(BENCH_BUILT) $(BENCH_SQLITE)
+bench-quick: all $(BENCH_BUILT) $(BENCH_CROWDS) $(BENCH_SQLITE)
 	BUILD=$(BUILD) python3 tests/bench/bench.py --quick $(SECTIONS)
 
 $(BUILD)/bench/%.o: tests/bench/%.c
@@ -26,9 +27,11 @@ $(BUILD)/bench/%.o: tests/bench/%.c
 	$(CC) $(BASE_CFLAGS) $(HARDENED) -MMD -MP -c -o $@ $<
 $(BENCH_BUILT): $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/bench/worker.o
 	$(CC) $(BASE_LDFLAGS) -o $@ $^ -pthread
+$(BENCH_CROWDS): $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/bench/crowd.o $(BUILD)/bench/worker.o $(BUILD)/libtablestore.a
+	$(CC) $(BASE_LDFLAGS) -o $@ $^ $(STORE_LIBS)
 # Where SQLite's headers are missing there is no such peer, and the driver tells.
-$(BENCH_SQLITE): tests/bench/sqlite.c $(BUILD)/bench/worker.o
+$(BENCH_SQLITE): $(BUILD)/bench/%: tests/bench/%.c $(BUILD)/bench/crowd.o $(BUILD)/bench/worker.o
 	$(if $(shell pkg-config --exists sqlite3 && echo yes),$(CC) $(BASE_CFLAGS) $(HARDENED) $(BASE_LDFLAGS) -o $@ $^ -lsqlite3)
--include $(BENCH_BUILT:=.d) $(BUILD)/bench/worker.d
+-include $(wildcard $(BUILD)/bench/*.d)
 
 LINT_C += $(wildcard tests/bench/*.[ch])

@@ -58,6 +58,26 @@ static long long repeat(const struct operation *operation, int count)
     return now() - begin;
 }
 
+int serve_counts(void (*measure)(int count))
+{
+    char line[32];
+    while (fgets(line, sizeof line, stdin) != NULL) {
+        measure(number(line));
+        fflush(stdout);
+    }
+    return 0;
+}
+
+static const struct operation *served;
+
+static void measure_operation(int count)
+{
+    long long processor = processor_time();
+    long long wall = repeat(served, count);
+    processor = processor_time() - processor;
+    printf("time %.2f processor %.2f\n", (double)wall / count, (double)processor / count);
+}
+
 int serve(const struct operation *operations, const char *name, const char *count)
 {
     const struct operation *operation = operations;
@@ -72,13 +92,6 @@ int serve(const struct operation *operations, const char *name, const char *coun
         printf("%.2f\n", (double)repeat(operation, times) / times);
         return 0;
     }
-    char line[32];
-    while (fgets(line, sizeof line, stdin) != NULL) {
-        int times = number(line);
-        long long processor = processor_time();
-        long long wall = repeat(operation, times);
-        printf("%lld %lld\n", wall, processor_time() - processor);
-        fflush(stdout);
-    }
-    return 0;
+    served = operation;
+    return serve_counts(measure_operation);
 }

@@ -13,7 +13,7 @@ class Metric:
 
 
 WALL = Metric("time", "ns")
-PROCESSOR = Metric("processor time", "ns")
+PROCESSOR = Metric("processor", "ns")
 
 
 def quartiles(values):

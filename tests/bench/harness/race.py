@@ -25,6 +25,12 @@ class Command:
     fresh: object = None
 
 
+def pairs(line):
+    """The figures of a line such as 'time 120.5 processor 119'."""
+    words = line.split()
+    return {name: float(value) for name, value in zip(words[::2], words[1::2])}
+
+
 class Worker:
     def __init__(self, command):
         if command.fresh:
@@ -40,7 +46,7 @@ class Worker:
         self.checked = not command.loads
 
     def burst(self, count):
-        """Nanoseconds of wall and processor time that so many operations took."""
+        """The figures that so many operations came to, by name."""
         try:
             self.process.stdin.write(b"%d\n" % count)
             self.process.stdin.flush()
@@ -61,8 +67,7 @@ class Worker:
             if self.command.loads not in maps:
                 raise Failed(f"{self.command.loads} was not loaded")
             self.checked = True
-        wall, processor = line.split()
-        return int(wall), int(processor)
+        return pairs(line.decode())
 
     def _last_words(self):
         status = self.process.wait()
@@ -81,14 +86,14 @@ class Worker:
         self.errors.close()
 
 
-def race(measure, commands, *, seconds, leave_out, bursts=5, burst_seconds=0.01, least=3, most=101, scale=1):
+def race(measure, commands, *, seconds, leave_out, bursts=5, burst_seconds=0.01, count=0, least=3, most=101):
     """Adds rounds to the measure until the time is over. A round's figure is its quickest burst's, for
-    one operation: what disturbs only ever adds. `scale` is how many a burst's operation stands for."""
+    one operation: what disturbs only ever adds. `count`: of operations in a burst, where that is not
+    chosen by `burst_seconds`."""
     commands = dict(commands)
     deadline = time.monotonic() + seconds
-    count = 0
     for number in range(most):
-        if number >= least and time.monotonic() > deadline:
+        if not commands or (number >= least and time.monotonic() > deadline):
             break
         workers = {}
         try:
@@ -101,39 +106,75 @@ def race(measure, commands, *, seconds, leave_out, bursts=5, burst_seconds=0.01,
                 except Failed as why:
                     _fail(name, why, commands, workers, measure, leave_out)
             for turn in range(bursts):
-                _turn(turn + number, workers, count, scale, figures, commands, measure, leave_out)
+                _turn(turn + number, workers, count, figures, commands, measure, leave_out)
             measure.rounds.append(figures)
         finally:
             for worker in workers.values():
                 worker.close()
-        if not commands:
-            break
 
 
 def _calibrated(worker, burst_seconds):
     count = 1
     while True:
-        wall, _ = worker.burst(count)
+        wall = worker.burst(count)["time"] * count
         if wall >= burst_seconds * 5e8 or count >= 1 << 24:
             return max(1, int(count * burst_seconds * 1e9 / wall))
         count *= 4 if wall < burst_seconds * 1e8 else 2
 
 
-def _turn(turn, workers, count, scale, figures, commands, measure, leave_out):
+def _turn(turn, workers, count, figures, commands, measure, leave_out):
     names = list(workers)
-    if not names:
-        return
-    start = turn % len(names)
+    start = turn % len(names) if names else 0
     for name in names[start:] + names[:start]:
         try:
-            wall, processor = workers[name].burst(count)
+            told = workers[name].burst(count)
         except Failed as why:
             figures.pop(name, None)
             _fail(name, why, commands, workers, measure, leave_out)
             continue
-        told = {"time": wall / count / scale, "processor time": processor / count / scale}
         best = figures.setdefault(name, told)
         figures[name] = {metric: min(best[metric], told[metric]) for metric in told}
+
+
+def rounds(races, *, seconds, leave_out, least=3, most=101):
+    """Adds rounds to measures until the time is over; in a round all variants of all of them take their
+    turns. `races`: pairs of a measure and, for each variant, what gives its figures of one round by name,
+    or raises Failed."""
+    races = [(measure, dict(runs)) for measure, runs in races]
+    deadline = time.monotonic() + seconds
+    for number in range(most):
+        if number >= least and time.monotonic() > deadline:
+            break
+        for measure, runs in races:
+            figures = {}
+            names = list(runs)
+            start = number % len(names) if names else 0
+            for name in names[start:] + names[:start]:
+                try:
+                    figures[name] = runs[name]()
+                except Failed as why:
+                    leave_out(measure, name, str(why))
+                    del runs[name]
+                    measure.drop(name)
+            measure.rounds.append({name: figures[name] for name in names if name in figures})
+
+
+def run_once(command, seconds):
+    """A program that measures by itself, and prints one line of figures."""
+    if command.fresh:
+        command.fresh()
+    try:
+        done = subprocess.run([str(word) for word in command.words], env={**os.environ, **command.environment},
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              timeout=seconds, check=False, start_new_session=True)
+    except subprocess.TimeoutExpired as error:
+        raise Failed(f"not done in {seconds:.0f} seconds") from error
+    except OSError as error:
+        raise Failed(str(error)) from error
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines() or [""]
+        raise Failed(f"it ended with status {done.returncode}: {lines[-1][:200]}")
+    return pairs(done.stdout)
 
 
 def _fail(name, why, commands, workers, measure, leave_out):

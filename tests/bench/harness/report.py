@@ -19,13 +19,14 @@ def table(lines):
         print("  " + "  ".join(cells).rstrip())
 
 
-def _cells(measure, variant, metric):
+def _main_cells(measure, variant, metric):
+    """Ratio, its quartiles, the median and its spread."""
     samples = measure.samples(variant, metric)
     if not samples:
         return ["-", "", ""]
     low, middle, high = quartiles(samples)
-    spread = f"+-{(high - low) / 2 / middle * 100:.1f}%" if middle else ""
-    absolute = f"{shown(middle, metric.unit)} {spread}"
+    spread = f" +-{(high - low) / 2 / middle * 100:.1f}%" if middle else ""
+    absolute = shown(middle, metric.unit) + spread
     ratios = measure.ratios(variant, metric)
     if not ratios or variant == measure.baseline:
         return ["1" if ratios else "-", "", absolute]
@@ -33,20 +34,29 @@ def _cells(measure, variant, metric):
     return [f"{middle:.3f}", f"{low:.3f} .. {high:.3f}", absolute]
 
 
+def _short_cells(measure, variant, metric):
+    """Ratio and median."""
+    samples, ratios = measure.samples(variant, metric), measure.ratios(variant, metric)
+    if not samples:
+        return ["-", ""]
+    ratio = f"{quartiles(ratios)[1]:.3g}" if ratios else "-"
+    return [ratio, shown(quartiles(samples)[1], metric.unit)]
+
+
 def tell(measure):
-    """One measure: a line a variant; for each metric the ratio, its quartiles, and the median."""
+    """One measure, a line a variant."""
     print(f"\n{measure.section}: {measure.subject} ({len(measure.rounds)} rounds, ratios to {measure.baseline})")
     facts = list(dict.fromkeys(name for found in measure.facts.values() for name in found))
-    metrics = [metric for metric in measure.metrics
-               if any(measure.samples(variant, metric) for variant in measure.variants())]
-    heading = ["variant"]
-    for metric in metrics:
-        heading += [metric.name, "quartiles", "median"]
+    first, *others = [metric for metric in measure.metrics
+                      if any(measure.samples(variant, metric) for variant in measure.variants())]
+    heading = ["variant", first.name, "quartiles", "median"]
+    for metric in others:
+        heading += [metric.name, "median"]
     lines = [heading + facts]
     for variant in measure.variants():
-        line = [variant]
-        for metric in metrics:
-            line += _cells(measure, variant, metric)
+        line = [variant, *_main_cells(measure, variant, first)]
+        for metric in others:
+            line += _short_cells(measure, variant, metric)
         own = measure.facts.get(variant, {})
         lines.append(line + [f"{own[name]:g}" if name in own else "" for name in facts])
     table(lines)
