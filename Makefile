@@ -50,7 +50,7 @@ INSTALLS :=
 .PHONY: all
 all:
 
-include shim/build.mk lockctl/build.mk store/build.mk man/build.mk completions/build.mk debian/build.mk tests/build.mk
+include shim/build.mk lockctl/build.mk store/build.mk man/build.mk completions/build.mk debian/build.mk doc/build.mk tests/build.mk
 
 # What runs the checks: a line for each, its log in build/check/, and on the terminal what is wrong.
 REPORT = BUILD=$(BUILD) sh tests/report.sh

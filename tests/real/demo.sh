@@ -170,7 +170,7 @@ BASH
     if "$BUILD/lockctl" --help | grep -q '^ *waiters '; then
         sleep 0.25
         printf '  after a quarter of a second, lockctl waiters --tree tells:\n\n'
-        "$BUILD/lockctl" waiters --tree "$TABLE" | sed "s,$WORK/,,g;s/^/    /"
+        "$BUILD/lockctl" waiters --tree -o PID,DOES,FOR,STATE,COMMAND "$TABLE" | sed "s,$WORK/,,g;s/^/    /"
         echo
     fi
     wait
