@@ -5,6 +5,7 @@
 #include "shim/mappings.h"
 
 #include "shim/lock/kernel.h"
+#include "shim/lock/lock.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -21,13 +22,20 @@ struct range {
 _Atomic int mappings_count;
 static struct range ranges[RANGES];
 static unsigned next_mapping;
-static _Atomic bool busy;
+static _Atomic uintptr_t busy; /* the thread that is in here */
 
+/*
+ * A signal handler may have interrupted its own thread in here: then it goes without, at once, as
+ * waiting would never help; what it does to a mapping holds the lock for good. Others wait.
+ */
 static bool enter(void)
 {
     for (int attempt = 0; attempt < 100000; attempt++) {
-        if (!atomic_exchange(&busy, true))
+        uintptr_t inside = 0;
+        if (atomic_compare_exchange_strong(&busy, &inside, lock_this_thread()))
             return true;
+        if (inside == lock_this_thread())
+            return false;
         kernel_yield();
     }
     return false;
@@ -35,7 +43,7 @@ static bool enter(void)
 
 static void leave(void)
 {
-    atomic_store(&busy, false);
+    atomic_store(&busy, 0);
 }
 
 static struct range *free_range(void)
@@ -143,5 +151,5 @@ void mappings_forget(void)
     for (int i = 0; i < RANGES && atomic_load(&mappings_count) != 0; i++)
         ranges[i].end = 0;
     atomic_store(&mappings_count, 0);
-    atomic_store(&busy, false);
+    leave();
 }
