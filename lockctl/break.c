@@ -170,7 +170,7 @@ static void print_victim(const struct victim *victim)
         printf(", shared");
     if (holder->taker != 0)
         printf(", took it over from process %d", holder->taker);
-    if (victim->acquisition != 0)
+    if (victim->acquisition != 0 && (victim->acquisition & FENCE_OVER) == 0)
         printf(", acquisition %llu", (unsigned long long)victim->acquisition);
     if (holder->held != UNKNOWN_TIME)
         printf(", for %s", format_duration(held, (uint64_t)holder->held));
@@ -348,11 +348,19 @@ static int refuse_healthy(const struct inspected_lock *lock)
     return STATUS_REFUSED;
 }
 
+static bool all_have_let_go(const struct break_plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        if (!plan->victims[i].let_go)
+            return false;
+    return true;
+}
+
 static int break_lock(struct break_plan *plan)
 {
     uint64_t began = registry_now();
     int status = break_prepare(plan);
-    if (status == STATUS_DONE && plan->count == 0) {
+    if (status == STATUS_DONE && all_have_let_go(plan)) {
         printf("%s: the holder has let go by itself meanwhile\n", shown(plan->lock->label));
         return STATUS_DONE;
     }

@@ -33,10 +33,10 @@ struct victim {
     bool fenced; /* it can be: */
     struct takeover_fence fence;
     bool stands_still;           /* for the time being: the fence does not see it let go */
-    uint64_t acquisition;        /* 0: not known */
+    uint64_t acquisition;        /* 0: not known; with FENCE_OVER: the one before it */
     struct command_entry *entry; /* of the command that it is a member of, or NULL */
     bool ended;
-    bool let_go; /* by itself, meanwhile */
+    bool let_go; /* by itself, in order, meanwhile */
 };
 
 /* Others who may still write to the table, or let go of the lock. */

@@ -224,7 +224,8 @@ static int is_still_held(const struct victim *victim)
         return 0;
     if (!victim->fenced || victim->ended || takeover_fence_read(&victim->fence, &now) != 0)
         return 1;
-    return atomic_load(&now.acquisition) == victim->acquisition ? 1 : -1;
+    uint64_t acquisition = atomic_load(&now.acquisition);
+    return acquisition == victim->acquisition && (acquisition & FENCE_OVER) == 0 ? 1 : -1;
 }
 
 static int check_acquisitions(struct break_plan *plan)
@@ -374,9 +375,9 @@ int break_act(struct break_plan *plan)
         return status;
     status = raise_fences(plan);
     if (status == STATUS_DONE)
-        status = freeze_all(plan);
-    if (status == STATUS_DONE)
         status = await_all_calls(plan);
+    if (status == STATUS_DONE)
+        status = freeze_all(plan);
     if (status == STATUS_DONE)
         status = check_acquisitions(plan);
     if (status == STATUS_DONE)

@@ -4,6 +4,7 @@
  */
 #include "lockctl/break.h"
 
+#include "shim/lock/kernel_locks.h"
 #include "shim/lock/lock.h"
 #include "shim/lock/process.h"
 
@@ -16,6 +17,8 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#define LOOKS 40 /* at one who is seen in the middle of something */
 
 /* --- refusals --- */
 
@@ -122,12 +125,44 @@ static uint64_t wanted_inode(const struct inspected_lock *lock)
     return lock->inode;
 }
 
+static void pause_shortly(void)
+{
+    nanosleep(&(struct timespec){0, 50000}, NULL);
+}
+
+/* One who lets go and takes it anew all the time may be without it when we look. */
+static int share_sometime(const struct break_plan *plan, struct victim *victim)
+{
+    for (int attempt = 0;; attempt++) {
+        int result = takeover_share(&victim->process, wanted_inode(plan->lock),
+                                    victim->holder->mode == REGISTRY_JOINED, &victim->lock);
+        if (result != -ENOENT || !victim->process.guarded || attempt == LOOKS)
+            return result;
+        pause_shortly();
+    }
+}
+
+static bool look_at_kernel_lock(const struct kernel_lock *lock, void *context)
+{
+    uint64_t *inode = context;
+    if (!lock->waits && lock->inode == *inode)
+        *inode = 0;
+    return *inode != 0;
+}
+
+static bool is_free_by_now(const struct break_plan *plan)
+{
+    uint64_t inode = plan->lock->inode;
+    kernel_locks_each(look_at_kernel_lock, &inode);
+    return inode != 0;
+}
+
 static int share(struct break_plan *plan, struct victim *victim)
 {
     const struct inspected_process *process = victim->holder->process;
-    int result = takeover_share(&victim->process, wanted_inode(plan->lock),
-                                victim->holder->mode == REGISTRY_JOINED, &victim->lock);
+    int result = share_sometime(plan, victim);
     victim->shared = result == 0;
+    victim->let_go = result == -ENOENT && is_free_by_now(plan);
     if (result == -EPERM)
         return refuse_permission(plan, process);
     if (result == -ENOSYS) {
@@ -144,21 +179,47 @@ static int share(struct break_plan *plan, struct victim *victim)
     return STATUS_DONE;
 }
 
-static void find_fence(struct break_plan *plan, struct victim *victim)
+static void look_up_record(struct break_plan *plan, struct victim *victim)
+{
+    victim->recorded = takeover_record(&plan->registry, &victim->process, &victim->record);
+}
+
+/*
+ * What the process itself says is better than what the registry does. Between two acquisitions, or
+ * just before one is written down, it is asked again.
+ */
+static bool name_acquisition(struct break_plan *plan, struct victim *victim)
 {
     struct fence found = {.magic = 0};
-    victim->recorded = takeover_record(&plan->registry, &victim->process, &victim->record);
+    for (int attempt = 0;; attempt++) {
+        if (takeover_fence_read(&victim->fence, &found) != 0)
+            return false;
+        victim->acquisition = atomic_load(&found.acquisition);
+        bool over = (victim->acquisition & FENCE_OVER) != 0;
+        bool told =
+            !over && (!registry_usable(&plan->registry) ||
+                      (victim->recorded && victim->record.acquisition == victim->acquisition));
+        if (told || attempt == LOOKS) {
+            victim->let_go = over && !takeover_has_lock(&victim->lock);
+            return true;
+        }
+        pause_shortly();
+        look_up_record(plan, victim);
+    }
+}
+
+static void find_fence(struct break_plan *plan, struct victim *victim)
+{
+    look_up_record(plan, victim);
     victim->acquisition = victim->recorded ? victim->record.acquisition : 0;
     if (!victim->shared)
         return;
     victim->entry = takeover_command_find(&victim->process, &victim->lock);
     victim->fenced = takeover_fence_find(&victim->fence, &victim->process, &victim->lock,
                                          victim->recorded ? victim->record.fence : 0) == 0 &&
-                     takeover_fence_read(&victim->fence, &found) == 0;
+                     name_acquisition(plan, victim);
     if (!victim->fenced)
         return;
-    /* What the process itself says is better than what the registry does. */
-    victim->acquisition = atomic_load(&found.acquisition);
     /* Its own flock on the lock file, borrowed by the shim, can be dropped past the fence. */
     victim->stands_still = victim->entry == NULL &&
                            (!victim->recorded || victim->lock.number != victim->record.descriptor);
@@ -183,24 +244,24 @@ static int add_victim(struct break_plan *plan, const struct inspected_holder *ho
     }
     int status =
         process->descriptors_hidden ? refuse_permission(plan, process) : share(plan, &victim);
-    if (status != STATUS_DONE) {
+    if (status != STATUS_DONE || victim.let_go) {
         takeover_close(&victim.process);
         return status;
     }
-    find_fence(plan, &victim);
     plan->victims = grow(plan->victims, plan->count, sizeof *plan->victims);
     plan->victims[plan->count++] = victim;
     return STATUS_DONE;
 }
 
-/* The fences point to the victims' processes, which have moved while the array grew. */
-static void settle_fences(struct break_plan *plan)
+/* The last step: the less time passes after it, the more likely it is not a newer one by then. */
+static void find_fences(struct break_plan *plan)
 {
     for (size_t i = 0; i < plan->count; i++) {
         struct victim *victim = &plan->victims[i];
-        victim->fence.process = &victim->process;
-        if (victim->holder->mode != REGISTRY_JOINED && victim->acquisition > plan->acquisition)
-            plan->acquisition = victim->acquisition;
+        find_fence(plan, victim);
+        uint64_t acquisition = victim->acquisition & ~FENCE_OVER;
+        if (victim->holder->mode != REGISTRY_JOINED && acquisition > plan->acquisition)
+            plan->acquisition = acquisition;
     }
 }
 
@@ -278,7 +339,6 @@ int break_prepare(struct break_plan *plan)
         if (status != STATUS_DONE)
             return status;
     }
-    settle_fences(plan);
     if (plan->count > 0 && !anything_shared(plan)) {
         complain("%s: no descriptor of process %d has the lock (any more): a mapping or a message "
                  "may keep it; --kill ends the process",
@@ -287,7 +347,10 @@ int break_prepare(struct break_plan *plan)
             return STATUS_REFUSED;
     }
     break_find_kin(plan);
-    return plan->count > 0 ? look_at_successor(plan) : STATUS_DONE;
+    int status = plan->count > 0 ? look_at_successor(plan) : STATUS_DONE;
+    if (status == STATUS_DONE)
+        find_fences(plan);
+    return status;
 }
 
 void break_plan_free(struct break_plan *plan)

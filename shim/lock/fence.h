@@ -8,8 +8,8 @@
  * calls by name, to their end, and letting go; calls through descriptors only until they have
  * entered: what they change lies in inodes that a break takes out of the table.
  *
- * It is raised against one acquisition: a holder that has let go in order, and taken the lock anew,
- * just before it was raised, goes on unharmed.
+ * It is raised against one acquisition: a holder that has let go in order just before it was raised
+ * goes on unharmed, whether or not it has taken the lock anew.
  */
 #ifndef LOCKSHIM_FENCE_H
 #define LOCKSHIM_FENCE_H
@@ -23,10 +23,13 @@
 struct fence {
     uint64_t magic;               /* FENCE_MAGIC; who looks at it from outside asks for this, */
     uint64_t device, inode;       /* for the lock file */
-    _Atomic uint64_t acquisition; /* and for which time it was taken, the last one */
+    _Atomic uint64_t acquisition; /* and for which time it was taken, the last one, … */
     _Atomic uint32_t calls;       /* calls on the lock's tables that are under way */
     _Atomic uint32_t raised; /* fence_value(acquisition): every further one fails with ESTALE */
 };
+
+/* … with this bit when that has ended in order: nothing is held, or the next is not counted yet. */
+#define FENCE_OVER (1ull << 63)
 
 /* What `raised` says against an acquisition; never 0. */
 static inline uint32_t fence_value(uint64_t acquisition)
@@ -37,8 +40,10 @@ static inline uint32_t fence_value(uint64_t acquisition)
 static inline bool fence_is_raised(const struct fence *fence)
 {
     uint32_t raised = atomic_load(&((struct fence *)fence)->raised);
-    return __builtin_expect(raised != 0, 0) &&
-           raised == fence_value(atomic_load(&((struct fence *)fence)->acquisition));
+    if (__builtin_expect(raised == 0, 1))
+        return false;
+    uint64_t acquisition = atomic_load(&((struct fence *)fence)->acquisition);
+    return (acquisition & FENCE_OVER) == 0 && raised == fence_value(acquisition);
 }
 
 /* A call on a table begins. False: the fence is raised, and it must fail. */
@@ -46,6 +51,15 @@ static inline bool fence_begin(struct fence *fence)
 {
     atomic_fetch_add(&fence->calls, 1);
     return !fence_is_raised(fence);
+}
+
+/*
+ * It was let go of in order. To be called before fence_end(): who waits for that sees it then. One
+ * that was taken since (by a signal handler) stays as it is.
+ */
+static inline void fence_is_over(struct fence *fence, uint64_t acquisition)
+{
+    atomic_compare_exchange_strong(&fence->acquisition, &acquisition, acquisition | FENCE_OVER);
 }
 
 static inline void fence_end(struct fence *fence)

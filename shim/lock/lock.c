@@ -59,11 +59,13 @@ static void let_go(struct lock *lock, uint64_t releasing)
 {
     int descriptor = atomic_load(&lock->descriptor);
     int level = lock->level;
+    uint64_t acquisition = lock->acquisition;
     bool waiters = false;
     /* Whoever has broken the lock lets go of it, and has settled what the registry says. */
     if (fence_begin(&lock->fence)) {
         waiters = publish_leaving(lock);
         unlock(lock, descriptor, level);
+        fence_is_over(&lock->fence, acquisition);
     }
     fence_end(&lock->fence);
     lock->level = 0;

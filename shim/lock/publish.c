@@ -182,6 +182,8 @@ void publish_entered(struct lock *lock, struct registry_head *head, bool changes
     undo_lock_entered(lock);
     lock->hold_counted = false;
     atomic_store(&lock->changed, false);
+    if (!registry_usable(&lock->registry)) /* then its own ones are counted */
+        head->acquisition = lock->acquisition;
     lock->acquisition = lock->level > 0 ? head->acquisition : ++head->acquisition;
     lock->generation = head->generation;
     head->acquisitions++;

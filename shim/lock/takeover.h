@@ -6,9 +6,9 @@
  *
  *   1. takeover_open         a pidfd, and that it is still the process that was named
  *   2. takeover_share        our own copy of the description that has the lock
- *   3. takeover_command_mark, takeover_fence_raise: members and holder refuse further calls;
- *      takeover_freeze       those who have the description and no fence stand still
- *   4. takeover_fence_wait   no call that began before is under way
+ *   3. takeover_command_mark, takeover_fence_raise: members and holder refuse further calls
+ *   4. takeover_fence_wait   no call that began before is under way; only then, as who stands still
+ *      takeover_freeze       ends no call: those who could let go past the fence stand still
  *   5. takeover_has_lock, and the fence once more: it is still the acquisition that was named
  *   6. takeover_files_renew  what the holder may still flush is no longer in the table
  *   7. takeover_settle       the registry: a mark, so that the next knows
@@ -99,8 +99,8 @@ int takeover_fence_raise(const struct takeover_fence *fence, uint64_t acquisitio
 /* Takes it back: for a break that is given up. */
 void takeover_fence_lower(const struct takeover_fence *fence);
 /*
- * Until no call is under way, at most `nanoseconds`: -ETIMEDOUT. -ESTALE: it has taken the lock
- * anew, and the fence that was raised against this acquisition is nothing to it.
+ * Until no call is under way, at most `nanoseconds`: -ETIMEDOUT. -ESTALE: it has let go in order,
+ * or taken the lock anew, and the fence that was raised against this acquisition is nothing to it.
  */
 int takeover_fence_wait(const struct takeover_fence *fence, uint64_t acquisition,
                         int64_t nanoseconds);

@@ -172,7 +172,7 @@ int takeover_fence_wait(const struct takeover_fence *fence, uint64_t acquisition
         if (atomic_load(&copy.acquisition) != acquisition)
             return -ESTALE;
         if (atomic_load(&copy.calls) == 0)
-            return 0;
+            return (acquisition & FENCE_OVER) == 0 ? 0 : -ESTALE;
         if (registry_now() >= end)
             return -ETIMEDOUT;
         nanosleep(&(struct timespec){0, pause}, NULL);

@@ -21,7 +21,8 @@ bool dead[2];
 /* The fence in each process's memory. */
 byte raised[2];
 byte calls[2];
-byte fence_acquisition[2];
+byte fence_acquisition[2]; /* 0: over, or none yet */
+bool holds[2];             /* in its own eyes; asked by assertions alone */
 
 /* The registry. */
 byte acquisition;
@@ -82,7 +83,8 @@ inline begin_call(id, refused)
 #ifdef WITHOUT_FENCE
     refused = false
 #else
-    refused = raised[id] != 0 && raised[id] == fence_acquisition[id]
+    refused = raised[id] != 0 && raised[id] == fence_acquisition[id];
+    assert(!refused || holds[id]) /* who has let go in order is not harmed */
 #endif
 }
 
@@ -113,7 +115,8 @@ proctype guarded(byte id)
             fi;
             assert(!half_written || crashed);
             acquisition++;
-            fence_acquisition[id] = acquisition
+            fence_acquisition[id] = acquisition;
+            holds[id] = true
         };
         MAY_DIE;
         /* change, 6: the mark, then the change, by a call by name */
@@ -162,8 +165,12 @@ proctype guarded(byte id)
             if
             :: locked == id -> locked = NOBODY
             :: else
-            fi
+            fi;
+            holds[id] = false
         };
+#ifndef WITHOUT_OVER
+        fence_acquisition[id] = 0; /* of what is over nothing can be broken */
+#endif
 #ifndef WITHOUT_COUNTED_RELEASE
         calls[id]--
 #endif
@@ -201,7 +208,7 @@ proctype lockctl()
     :: locked == OLD && fence_acquisition[OLD] != 0
     :: goto nothing_shared
     fi;
-    named = fence_acquisition[OLD];
+    named = fence_acquisition[OLD]; /* 0 by now: a fence that stops nothing */
     LOCKCTL_MAY_DIE;
     /* 2: a copy of the description, if it has the lock */
     atomic {
@@ -222,7 +229,7 @@ proctype lockctl()
     /* 5: it is still the acquisition that was named */
 #ifndef WITHOUT_CHECKING
     if
-    :: locked == OLD && fence_acquisition[OLD] == named
+    :: locked == OLD && named != 0 && fence_acquisition[OLD] == named
     :: else -> broken = 0; raised[OLD] = 0; goto end_of_break
     fi;
 #endif

@@ -26,7 +26,7 @@ else
     sed 's/^/    /' said
     failed=1
 fi
-for step in FENCE WAITING CHECKING FRESH_INODES SETTLING COUNTED_RELEASE; do
+for step in FENCE WAITING CHECKING FRESH_INODES SETTLING COUNTED_RELEASE OVER; do
     status=0
     verify -DWITHOUT_$step || status=$?
     if [ $status = 1 ]; then

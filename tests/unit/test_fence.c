@@ -1,0 +1,128 @@
+/* The fence: against which acquisition it stands, and that it harms no other. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "shim/lock/lock.h"
+#include "shim/lock/self.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+static char directory[] = "/tmp/lockshim-test-XXXXXX";
+static char path[64], registry_path[80];
+static struct lock lock;
+
+static int set_up(void **state)
+{
+    (void)state;
+    lock = (struct lock){.path = path,
+                         .table_path = directory,
+                         .scope = SCOPE_SESSION,
+                         .descriptor = -1,
+                         .borrowed = -1,
+                         .slot = -1,
+                         .registry = {.descriptor = -1}};
+    return 0;
+}
+
+static int without_registry(void **state)
+{
+    (void)set_up(state);
+    lock.registry_opened = true;
+    lock.registry_mended = registry_now();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    registry_close(&lock.registry);
+    lock_abandon(&lock);
+    return 0;
+}
+
+static void raise_against(uint64_t acquisition)
+{
+    atomic_store(&lock.fence.raised, fence_value(acquisition));
+}
+
+static bool call_is_let_in(void)
+{
+    bool in = fence_begin(&lock.fence);
+    fence_end(&lock.fence);
+    return in;
+}
+
+static bool is_locked(void)
+{
+    int other = open(path, O_RDWR | O_CLOEXEC);
+    bool locked = flock(other, LOCK_EX | LOCK_NB) != 0;
+    (void)close(other);
+    return locked;
+}
+
+static void test_holder_is_stopped(void **state)
+{
+    (void)state;
+    assert_int_equal(lock_enter(&lock, 0, LOCK_CHANGES), 0);
+    raise_against(lock.acquisition);
+    assert_false(call_is_let_in());
+    lock_leave(&lock);
+    assert_true(is_locked()); /* for whoever has broken it to let go of */
+    assert_false(call_is_let_in());
+    assert_int_equal(atomic_load(&lock.fence.calls), 0);
+}
+
+/* It was raised a moment too late: the holder had let go in order. */
+static void test_who_has_let_go_is_not_harmed(void **state)
+{
+    (void)state;
+    assert_int_equal(lock_enter(&lock, 0, LOCK_CHANGES), 0);
+    uint64_t acquisition = lock.acquisition;
+    lock_leave(&lock);
+    assert_false(is_locked());
+    raise_against(acquisition);
+    assert_true(call_is_let_in());
+    assert_int_equal(lock_enter(&lock, 0, LOCK_CHANGES), 0);
+    assert_true(lock.acquisition > acquisition);
+    assert_true(call_is_let_in());
+    lock_leave(&lock);
+    assert_false(is_locked());
+}
+
+static void test_who_has_taken_it_since_stays(void **state)
+{
+    (void)state;
+    struct fence fence = {.acquisition = 5};
+    fence_is_over(&fence, 4);
+    assert_int_equal(atomic_load(&fence.acquisition), 5);
+    fence_is_over(&fence, 5);
+    assert_int_equal(atomic_load(&fence.acquisition), 5 | FENCE_OVER);
+}
+
+int main(void)
+{
+    lock_self_set_up();
+    if (mkdtemp(directory) == NULL)
+        return 1;
+    (void)snprintf(path, sizeof path, "%s/lock", directory);
+    (void)snprintf(registry_path, sizeof registry_path, "%s.registry", path);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_holder_is_stopped, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_who_has_let_go_is_not_harmed, set_up, tear_down),
+        {"test_who_has_let_go_is_not_harmed, without a registry", test_who_has_let_go_is_not_harmed,
+         without_registry, tear_down, NULL},
+        cmocka_unit_test(test_who_has_taken_it_since_stays),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    (void)unlink(registry_path);
+    (void)unlink(path);
+    (void)rmdir(directory);
+    return failed;
+}
