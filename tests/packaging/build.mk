@@ -5,7 +5,7 @@ CHECKS += check-packaging
 LINT_SH += $(wildcard tests/packaging/*.sh)
 PACKAGING := completions install manuals release
 # Pages whose examples are run.
-EXAMPLES := man/lockctl.1
+EXAMPLES := man/lockctl.1 README.md
 
 .PHONY: check-packaging $(PACKAGING:%=check-%) check-reproducible check-examples
 check-packaging: $(PACKAGING:%=check-%) check-examples

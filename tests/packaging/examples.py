@@ -3,9 +3,11 @@
 
     examples.py PAGE...     manual pages (their section EXAMPLES) and Markdown files
 
-An example is a literal block with lines that begin with "$ ", a command, goes on after a backslash or
-up to the end of a here-document, and is followed by what it prints. Numbers, times and runs of blanks
-may differ; "..." stands for anything. A command is to end with 0 unless the next one is "echo $?".
+An example is a literal block of a manual page, or all those of a section of a Markdown file, with
+lines that begin with "$ ": a command, which goes on after a backslash or up to the end of a
+here-document, and is followed by what it prints. Numbers, times, runs of blanks, and whether a process
+runs or sleeps may differ; "..." stands for anything. A command is to end with 0 unless the next one is
+"echo $?".
 Paths below /srv, /backup and /etc are those of a scratch directory. Behind a command that ends in "&"
 is waited until it holds or waits for a lock. Called by make, which tells BUILD.
 """
@@ -49,13 +51,14 @@ def manual_blocks(text):
 
 
 def markdown_blocks(text):
-    """Indented blocks, and fenced ones."""
-    fenced = re.findall(r"^```[a-z]*\n(.*?)^```", text, re.M | re.S)
-    indented = re.findall(r"(?:^(?: {4}.*)?\n)+", text, re.M)
-    for block in fenced:
-        yield block.splitlines()
-    for block in indented:
-        yield [line[4:] for line in block.strip("\n").splitlines()]
+    """What is indented; the blocks of one section go on from one another, and so are one."""
+    for section in re.split(r"^##? ", text, flags=re.M):
+        lines = []
+        for block in re.findall(r"(?:^(?: {4}.*)?\n)+", section, re.M):
+            block = [line[4:] for line in block.strip("\n").splitlines()]
+            if any(line.startswith("$ ") for line in block):
+                lines += block
+        yield lines
 
 
 def steps_of(lines):
@@ -104,7 +107,7 @@ def plain(line):
     line = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?", "DATE", line)
     line = re.sub(r"\d+(\.\d+)? ?(ns|µs|us|ms|s|min|h|d)\b", "TIME", line)
     line = re.sub(r"\d+", "N", line)
-    return re.sub(r"\s+", " ", line).strip()
+    return re.sub(r" [RS] ", " S ", re.sub(r"\s+", " ", line)).strip()
 
 
 def agrees(wanted, got):
