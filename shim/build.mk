@@ -7,7 +7,11 @@ SHIM_CFLAGS := -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-stack-pro
 SHIM_SHARED_SOURCES := shim/settings.c $(wildcard shim/lock/*.c shim/program/*.c)
 # Taking a lock over is lockctl's: no part of the shim.
 TAKEOVER_SOURCES := $(wildcard shim/lock/takeover*.c)
-SHIM_SOURCES := $(filter-out $(TAKEOVER_SOURCES),\
+# What runs in every process, at its start, fork and end, is linked side by side: fewer pages to map.
+SHIM_LIFE_SOURCES := $(addprefix shim/,interpose/real.c tables.c start.c settings.c touch.c descriptors.c \
+	mappings.c lost_update.c interpose/processes.c \
+	$(addprefix lock/,resolve.c self.c own.c objects.c lock.c publish.c undo_lock.c))
+SHIM_SOURCES := $(SHIM_LIFE_SOURCES) $(filter-out $(SHIM_LIFE_SOURCES) $(TAKEOVER_SOURCES),\
 	$(wildcard shim/*.c shim/lock/*.c shim/program/*.c shim/interpose/*.c))
 SHIM_OBJECTS := $(SHIM_SOURCES:%.c=$(BUILD)/obj/%.o)
 SHIM_SHARED_OBJECTS := $(SHIM_SHARED_SOURCES:%.c=$(BUILD)/obj/%.o)
@@ -20,6 +24,7 @@ $(BUILD)/obj/shim/%.o: shim/%.c
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) $(CFLAGS) $(SHIM_CFLAGS) -MMD -MP -c -o $@ $<
 
+# Sorted by name, what is sparse comes behind the rest of .bss (lock/sparse.h).
 # Exported is what symbols.def names, and nothing else.
 $(BUILD)/obj/shim/liblockshim.map: shim/interpose/symbols.def
 	@mkdir -p $(@D)
@@ -28,7 +33,8 @@ $(BUILD)/obj/shim/liblockshim.map: shim/interpose/symbols.def
 
 $(BUILD)/liblockshim.so: $(SHIM_OBJECTS) $(BUILD)/obj/shim/liblockshim.map
 	$(CC) -shared $(BASE_LDFLAGS) $(LDFLAGS) -Wl,-z,initfirst -Wl,-z,nodelete -Wl,-z,defs \
-		-Wl,-z,noseparate-code -Wl,-z,norelro -Wl,-O1 -Wl,--hash-style=gnu \
+		-Wl,-Bsymbolic-functions \
+		-Wl,-z,noseparate-code -Wl,-z,norelro -Wl,-O1 -Wl,--hash-style=gnu -Wl,--sort-section=name \
 		-Wl,-soname,liblockshim.so -Wl,--version-script=$(BUILD)/obj/shim/liblockshim.map \
 		-o $@ $(SHIM_OBJECTS)
 
@@ -61,7 +67,7 @@ $(BUILD)/musl/liblockshim.map: shim/interpose/symbols.def
 	  echo 'local: *; };'; } > $@
 
 $(BUILD)/musl/liblockshim.so: $(SHIM_MUSL_OBJECTS) $(BUILD)/musl/liblockshim.map
-	$(SHIM_MUSL_CC) -shared $(LDFLAGS) -Wl,-z,defs -Wl,-O1 -Wl,--hash-style=gnu \
+	$(SHIM_MUSL_CC) -shared $(LDFLAGS) -Wl,-z,defs -Wl,-Bsymbolic-functions -Wl,-O1 -Wl,--hash-style=gnu -Wl,--sort-section=name \
 		-Wl,-soname,liblockshim.so -Wl,--version-script=$(BUILD)/musl/liblockshim.map \
 		-o $@ $(SHIM_MUSL_OBJECTS)
 

@@ -3,10 +3,11 @@
  * it, and the kernel gives a number to one at a time.
  */
 #include "shim/descriptors.h"
+#include "shim/lock/sparse.h"
 
-_Atomic uint32_t descriptors[DESCRIPTORS_LIMIT];
-unsigned char descriptor_hides_nofollow[DESCRIPTORS_LIMIT];
-static _Atomic uint64_t keys[DESCRIPTORS_LIMIT];
+SPARSE_HUGE _Atomic uint32_t descriptors[DESCRIPTORS_LIMIT];
+SPARSE_HUGE unsigned char descriptor_hides_nofollow[DESCRIPTORS_LIMIT];
+SPARSE_HUGE static _Atomic uint64_t keys[DESCRIPTORS_LIMIT];
 static _Atomic int highest = -1;
 
 bool descriptor_set(int descriptor, uint32_t word, uint64_t key)

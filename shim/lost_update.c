@@ -54,7 +54,8 @@ static void leave(void)
 
 void lost_update_forked(void)
 {
-    leave();
+    if (atomic_load(&busy) != 0) /* what a child writes is a page to be copied */
+        leave();
 }
 
 static struct memory *slot_for(struct memory *table, size_t size, uint64_t key)

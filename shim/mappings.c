@@ -6,6 +6,7 @@
 
 #include "shim/lock/kernel.h"
 #include "shim/lock/lock.h"
+#include "shim/lock/sparse.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -20,7 +21,7 @@ struct range {
 };
 
 _Atomic int mappings_count;
-static struct range ranges[RANGES];
+SPARSE static struct range ranges[RANGES];
 static unsigned next_mapping;
 static _Atomic uintptr_t busy; /* the thread that is in here */
 
@@ -150,6 +151,9 @@ void mappings_forget(void)
 {
     for (int i = 0; i < RANGES && atomic_load(&mappings_count) != 0; i++)
         ranges[i].end = 0;
-    atomic_store(&mappings_count, 0);
-    leave();
+    /* What is written in a child is a page to be copied. */
+    if (atomic_load(&mappings_count) != 0)
+        atomic_store(&mappings_count, 0);
+    if (atomic_load(&busy) != 0)
+        leave();
 }

@@ -7,10 +7,15 @@
 
 #include "shim/lock/lock.h"
 
+#include <sys/stat.h>
+
 struct table;
 
-/* Remembers what stderr is, so that a file that is opened in its place is never written into. */
-void report_set_up(void);
+/*
+ * What stderr is when the program starts: a file that is opened in its place later is never written
+ * into. Before this nothing is.
+ */
+void report_set_up(const struct stat *standard_error);
 
 /* One line on stderr, whatever was said before. `about` may be NULL. */
 void report_line(const char *about, const char *text);

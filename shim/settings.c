@@ -441,6 +441,18 @@ static const char *parse_tables(struct settings *settings, const struct table_se
     return NULL;
 }
 
+/* Never freed: the shim lives as long as its process. One table needs no mapping. */
+static char *table_memory(size_t size)
+{
+    static _Alignas(struct table_settings) char one[sizeof(struct table_settings) + 1];
+    static bool given;
+    if (size <= sizeof one && !given) {
+        given = true;
+        return one;
+    }
+    return kernel_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
 const char *settings_from_environment(struct settings *settings, char *const *environment)
 {
     const char *one = find_variable(environment, "LOCKSHIM_TABLE");
@@ -463,9 +475,7 @@ const char *settings_from_environment(struct settings *settings, char *const *en
         return variable_complaint("LOCKSHIM_TABLES", several, "names more than 60000 tables");
     size_t text = several != NULL ? strlen(several) + 1 : 0;
     size_t array = count * sizeof *settings->tables;
-    /* One mapping for all, never freed: the shim lives as long as its process. */
-    char *memory = kernel_mmap(NULL, array + text + 1, PROT_READ | PROT_WRITE,
-                               MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *memory = table_memory(array + text + 1);
     if (memory == NULL)
         return variable_complaint("LOCKSHIM_TABLES", "", "needs more memory than there is");
     settings->tables = (struct table_settings *)(void *)memory;

@@ -14,6 +14,7 @@
 #include "shim/report.h"
 #include "shim/touch.h"
 #include "shim/undo.h"
+#include "shim/lock/sparse.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -26,7 +27,7 @@ extern char **environ;
 
 _Atomic int guard_state = GUARD_UNSTARTED;
 
-static char program_path[4096];
+SPARSE static char program_path[4096];
 /* The constructor may run before libc has set environ. */
 static char **environment;
 
@@ -41,6 +42,9 @@ const char *start_program_name(void)
 
 static _Noreturn void stop(const char *why, int status)
 {
+    struct stat standard_error;
+    if (kernel_fstat(STDERR_FILENO, &standard_error) == 0)
+        report_set_up(&standard_error);
     report_line(NULL, why);
     kernel_exit_group(status);
 }
@@ -90,16 +94,16 @@ static bool wants_command(void)
 /* Without lockctl the first process founds the command; nobody lets go before the last member. */
 static void found_command(const struct settings *settings)
 {
-    static char message[1024];
+    SPARSE static char message[1024];
     struct command *command;
     if (command_create(&command, settings, message, sizeof message) != 0)
         stop(message, SETTINGS_EXIT_STATUS);
 }
 
-static void join_command(const struct settings *settings)
+static void join_command(const struct settings *settings, bool anchored)
 {
-    bool left;
-    bool member = command_find(&left);
+    bool left = false;
+    bool member = anchored && command_find(&left);
     if (!member && !left && wants_command()) {
         found_command(settings);
         member = command_find(&left);
@@ -115,20 +119,11 @@ static bool is_process_scope(const struct lock *lock)
     return lock->scope == SCOPE_PROCESS || lock->scope == SCOPE_COMMAND;
 }
 
-static bool look_at_inherited(long number, void *context)
+static void look_at_inherited_file(int descriptor)
 {
-    (void)context;
-    int descriptor = (int)number;
-    if (own_is(descriptor))
-        return true;
-    if ((unsigned)descriptor < DESCRIPTORS_LIMIT)
-        descriptor_hides_nofollow[descriptor] = 1; /* perhaps opened by a guarded parent */
     char path[RESOLVE_SIZE];
-    struct stat status;
-    if (kernel_fstat(descriptor, &status) != 0 ||
-        !(S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)) ||
-        !resolve_descriptor(descriptor, path))
-        return true;
+    if (!resolve_descriptor(descriptor, path))
+        return;
     struct lock *lock = tables_lock_at(path);
     /* High up it is the shim's own, from before exec; else the program's, from flock(1) perhaps. */
     if (lock != NULL && lock->entry == NULL &&
@@ -136,38 +131,75 @@ static bool look_at_inherited(long number, void *context)
         lock_adopt(lock, descriptor, is_process_scope(lock));
     else
         touch_received(descriptor);
+}
+
+static bool look_at_inherited(long number, void *context)
+{
+    (void)context;
+    int descriptor = (int)number;
+    struct stat status;
+    if (kernel_fstat(descriptor, &status) != 0)
+        return true;
+    if (descriptor == STDERR_FILENO)
+        report_set_up(&status);
+    if (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode) || own_next(descriptor) == descriptor)
+        return true;
+    if ((unsigned)descriptor < DESCRIPTORS_LIMIT &&
+        (kernel_fcntl(descriptor, F_GETFL, 0) & O_NOFOLLOW) != 0)
+        descriptor_hides_nofollow[descriptor] = 1; /* perhaps opened by a guarded parent */
+    if (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode))
+        look_at_inherited_file(descriptor);
     return true;
 }
 
 enum { POLLED = 256, MANY = 100, OWN_POLLED = 8 };
+
+struct inherited {
+    bool anchored; /* perhaps a command's anchor is among them */
+    bool many;     /* too many for the list, or not to be told by a poll */
+    int count;
+    int numbers[MANY];
+};
 
 /*
  * One poll tells which of the low numbers are open, and which of those where the shim's own stand;
  * to list /proc/self/fd would make the kernel build a good part of /proc for every program. Numbers
  * are given lowest first, so only a process with many descriptors has any further up.
  */
-static void look_at_all_inherited(void)
+static void find_inherited(struct inherited *inherited)
 {
     struct pollfd polled[POLLED + OWN_ANCHOR_NUMBERS * OWN_POLLED];
-    int limit = own_anchor_number(), count = 0, open = 0;
-    for (int i = 0; i < POLLED && i < limit; i++)
+    int count = 0;
+    for (int i = 0; i < POLLED; i++)
         polled[count++] = (struct pollfd){.fd = i};
     for (int i = 0; i < OWN_ANCHOR_NUMBERS; i++) {
         for (int j = 0; j < OWN_POLLED; j++)
             polled[count++] = (struct pollfd){.fd = own_anchor_candidate(i) + j};
     }
-    if (kernel_poll(polled, (unsigned)count, 0) < 0) {
-        process_each_number("/proc/self/fd", look_at_inherited, NULL);
+    inherited->count = 0;
+    inherited->anchored = inherited->many = true;
+    /* Refused where it asks for more numbers than the process may have (EINVAL). */
+    if (kernel_poll(polled, (unsigned)count, 0) < 0)
         return;
-    }
+    inherited->anchored = inherited->many = false;
     for (int i = 0; i < count; i++) {
         if ((polled[i].revents & POLLNVAL) != 0)
             continue;
-        open++;
-        (void)look_at_inherited(polled[i].fd, NULL);
+        if (i >= POLLED)
+            inherited->anchored = true;
+        if (inherited->count == MANY)
+            inherited->many = true;
+        else
+            inherited->numbers[inherited->count++] = polled[i].fd;
     }
-    if (open >= MANY)
+}
+
+static void look_at_all_inherited(const struct inherited *inherited)
+{
+    if (inherited->many)
         process_each_number("/proc/self/fd", look_at_inherited, NULL);
+    for (int i = 0; !inherited->many && i < inherited->count; i++)
+        (void)look_at_inherited(inherited->numbers[i], NULL);
 }
 
 /* Table descriptors that came with a held lock go on as that holder's session. */
@@ -247,12 +279,11 @@ static void start(void)
     struct settings settings;
     lock_self_set_up();
     /* A program with more rights than its caller takes no orders from the caller's environment. */
-    if (getauxval(AT_SECURE) != 0 ||
-        (variable("LOCKSHIM_TABLE") == NULL && variable("LOCKSHIM_TABLES") == NULL)) {
+    if ((variable("LOCKSHIM_TABLE") == NULL && variable("LOCKSHIM_TABLES") == NULL) ||
+        getauxval(AT_SECURE) != 0) {
         atomic_store(&guard_state, GUARD_IDLE);
         return;
     }
-    report_set_up();
     const char *wrong = settings_from_environment(&settings, environment);
     if (wrong == NULL && !is_lockctl())
         wrong = tables_set_up(&settings, wants_name(&settings) ? start_program_name() : "");
@@ -263,9 +294,11 @@ static void start(void)
         return;
     }
     lock_notify = report_notice;
-    join_command(&settings);
+    struct inherited inherited;
+    find_inherited(&inherited);
+    join_command(&settings, inherited.anchored);
     touch_asking_matters = is_asking_a_touch();
-    look_at_all_inherited();
+    look_at_all_inherited(&inherited);
     count_inherited();
     lock_each(end_adoption, NULL);
     pthread_atfork(NULL, NULL, start_forked);
@@ -325,11 +358,11 @@ __attribute__((destructor(101))) static void destruct(void)
 {
     if (atomic_load(&guard_state) != GUARD_ACTIVE)
         return;
-    if (__fpending(stdout) > 0) {
-        uint32_t word = descriptor_word(1);
+    uint32_t word =
+        descriptor_next(STDOUT_FILENO) == STDOUT_FILENO ? descriptor_word(STDOUT_FILENO) : 0;
+    if ((word & DESCRIPTOR_WRITABLE) != 0 && __fpending(stdout) > 0) {
         struct touch touch;
-        if ((word & DESCRIPTOR_WRITABLE) != 0 && touch_descriptor(&touch, 1, word, TOUCH_CHANGE) &&
-            touch.error != 0)
+        if (touch_descriptor(&touch, 1, word, TOUCH_CHANGE) && touch.error != 0)
             __fpurge(stdout); /* refused, like any other change; nothing goes on unlocked */
     }
     undo_flush_streams();

@@ -7,6 +7,7 @@
 #include "shim/descriptors.h"
 #include "shim/lock/kernel.h"
 #include "shim/lock/resolve.h"
+#include "shim/lock/sparse.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -18,7 +19,7 @@ enum { CACHE_ENTRIES = 256, CACHE_TEXT = 208, NAME_FILTER_BITS = 1 << 14 };
 unsigned tables_count;
 
 static struct table *all_tables;
-static char message[1024];
+SPARSE static char message[1024];
 
 /* --- sets of paths, by hash --- */
 
@@ -34,7 +35,7 @@ static struct path_set table_set, lock_set;
  * none can be fenced.
  */
 enum { FENCEABLE_LOCKS = 1024 };
-static struct lock fenceable_locks[FENCEABLE_LOCKS];
+SPARSE static struct lock fenceable_locks[FENCEABLE_LOCKS];
 static struct lock *all_locks_memory;
 static unsigned locks_count;
 
@@ -49,7 +50,7 @@ static uint64_t hash_more(uint64_t hash, const char *text, size_t length)
 }
 
 /* Small things come from here: a mapping of its own costs a microsecond and a page. */
-static _Alignas(64) char small_memory[16384];
+SPARSE static _Alignas(64) char small_memory[16384];
 static size_t small_used;
 
 static void *map_memory(size_t size)
@@ -191,7 +192,7 @@ struct cached {
     char text[CACHE_TEXT];
 };
 
-static struct cached cache[CACHE_ENTRIES];
+SPARSE static struct cached cache[CACHE_ENTRIES];
 static _Atomic uint32_t cache_epoch;
 static unsigned char name_filter[NAME_FILTER_BITS / 8];
 
@@ -334,8 +335,13 @@ static inline bool name_may_matter(const char *name, size_t length)
 static void note_name(const char *path, const char *suffix)
 {
     char name[512];
-    size_t length = (size_t)snprintf(name, sizeof name, "%s%s", strrchr(path, '/') + 1, suffix);
-    uint64_t bit = quick_hash(name, length) % NAME_FILTER_BITS;
+    const char *last = strrchr(path, '/') + 1;
+    size_t length = strlen(last), more = strlen(suffix);
+    if (length + more > sizeof name) /* longer than a name can be */
+        return;
+    memcpy(name, last, length);
+    memcpy(name + length, suffix, more);
+    uint64_t bit = quick_hash(name, length + more) % NAME_FILTER_BITS;
     name_filter[bit / 8] = (unsigned char)(name_filter[bit / 8] | 1u << (bit % 8));
 }
 

@@ -6,6 +6,7 @@
 #include "shim/lock/kernel.h"
 #include "shim/lock/resolve.h"
 #include "shim/report.h"
+#include "shim/lock/sparse.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,8 +14,8 @@
 #include <string.h>
 
 /* The session in which the file open at a number was saved. */
-static _Atomic uint32_t saved_in[DESCRIPTORS_LIMIT];
-static FILE *_Atomic streams[DESCRIPTORS_LIMIT];
+SPARSE_HUGE static _Atomic uint32_t saved_in[DESCRIPTORS_LIMIT];
+SPARSE_HUGE static FILE *_Atomic streams[DESCRIPTORS_LIMIT];
 
 static struct undo journal_of(const struct table *table)
 {

@@ -9,6 +9,7 @@
 
 #include "shim/lock/kernel.h"
 #include "shim/lock/objects.h"
+#include "shim/lock/sparse.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -111,7 +112,7 @@ enum { OBJECTS_MAXIMUM = 128 };
  * The objects behind this one, in the order in which RTLD_NEXT would search them. They came with
  * the program and stay as long as it does.
  */
-static struct next_objects {
+SPARSE static struct next_objects {
     bool found_ourselves;
     int count;
     struct object objects[OBJECTS_MAXIMUM];
@@ -167,7 +168,7 @@ void *real_look_up(void **slot, const char *name)
 void real_bind(void)
 {
     static _Atomic bool begun;
-    if (atomic_exchange(&begun, true))
+    if (atomic_load(&begun) || atomic_exchange(&begun, true))
         return;
     objects_each(add_object, NULL);
     /* The stand-ins have served: the next call looks the real one up. */

@@ -227,8 +227,19 @@ uint32_t lock_users(const struct lock *lock)
     return (uint32_t)(atomic_load(&lock->state) & USERS_MASK);
 }
 
+/* Not even opened by the parent: writing to it would only copy its page. */
+static bool is_untouched(struct lock *lock)
+{
+    return lock->entry == NULL && atomic_load(&lock->descriptor) < 0 &&
+           atomic_load(&lock->borrowed) < 0 && atomic_load(&lock->state) == 0 &&
+           atomic_load(&lock->fence.calls) == 0 && !atomic_load(&lock->program_wants) &&
+           !atomic_load(&lock->changed);
+}
+
 void lock_forked(struct lock *lock)
 {
+    if (is_untouched(lock))
+        return;
     atomic_store(&lock->fence.calls, 0); /* of the parent's other threads */
     if (lock->entry == NULL) {
         lock_abandon(lock);

@@ -5,11 +5,12 @@
 #include "shim/lock/own.h"
 
 #include "shim/lock/kernel.h"
+#include "shim/lock/sparse.h"
 
 #include <stdatomic.h>
 #include <sys/resource.h>
 
-_Atomic unsigned char own_descriptors[OWN_DESCRIPTOR_LIMIT];
+SPARSE_HUGE _Atomic unsigned char own_descriptors[OWN_DESCRIPTOR_LIMIT];
 static _Atomic int highest_own = -1;
 
 /*

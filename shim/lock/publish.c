@@ -357,6 +357,8 @@ static void settle(struct lock *lock, bool executes)
 
 void lock_process_ends(struct lock *lock, bool executes)
 {
+    if (!lock_is_held(lock))
+        return;
     if (fence_begin(&lock->fence))
         settle(lock, executes);
     fence_end(&lock->fence);

@@ -91,14 +91,24 @@ static enum component look_at_component(struct walk *walk, const char *rest)
     return size > 0 ? take_link(walk, rest) : COMPONENT_PLAIN;
 }
 
+/* By hand: strcspn has a table of its own, two page faults for every program that starts. */
+static size_t component_size(const char *at)
+{
+    size_t size = 0;
+    while (at[size] != '\0' && at[size] != '/')
+        size++;
+    return size;
+}
+
 /* Walks over walk->rest. `follow`: also a link that is the last component. */
 static bool walk_along(struct walk *walk, bool follow)
 {
     const char *at = walk->rest;
     while (*at != '\0') {
-        size_t size = strcspn(at, "/");
+        size_t size = component_size(at);
         const char *rest = at + size;
-        rest += strspn(rest, "/");
+        while (*rest == '/')
+            rest++;
         bool last = *rest == '\0' && at[size] != '/';
         if (size == 0 || (size == 1 && at[0] == '.')) {
             at = rest;
@@ -135,12 +145,32 @@ static bool begin_at(int directory, char *result)
     return kernel_getcwd(result, RESOLVE_SIZE) > 0 && result[0] == '/';
 }
 
-bool resolve_path(int directory, const char *path, bool follow, char *result)
+/*
+ * The usual case, in place: an absolute path that is canonical already. The buffers of a walk are
+ * pages of the stack, which cost a program that starts more than the questions to the kernel.
+ */
+static bool is_canonical(const char *path, size_t length, bool follow, char *result)
+{
+    size_t at = 0;
+    while (at < length) {
+        size_t size = component_size(path + at + 1);
+        if (path[at] != '/' || size == 0 || path[at + 1] == '.')
+            return false;
+        memcpy(result + at, path + at, size + 1);
+        at += size + 1;
+        result[at] = '\0';
+        char byte;
+        if ((at < length || follow) &&
+            kernel_readlinkat(AT_FDCWD, result, &byte, 1) != -EINVAL) /* a link, or nothing */
+            return false;
+    }
+    return length > 0;
+}
+
+static __attribute__((noinline)) bool walk_path(int directory, const char *path, size_t length,
+                                                bool follow, char *result)
 {
     struct walk walk;
-    size_t length = strlen(path);
-    if (length >= 4096)
-        return false;
     result[0] = '\0';
     if (path[0] != '/' && !begin_at(directory, result))
         return false;
@@ -156,6 +186,20 @@ bool resolve_path(int directory, const char *path, bool follow, char *result)
     return true;
 }
 
+bool resolve_path(int directory, const char *path, bool follow, char *result)
+{
+    size_t length = strlen(path);
+    return length < 4096 && (is_canonical(path, length, follow, result) ||
+                             walk_path(directory, path, length, follow, result));
+}
+
+static __attribute__((noinline)) bool resolve_in_place(char *path, size_t size)
+{
+    char copy[RESOLVE_SIZE];
+    memcpy(copy, path, size);
+    return resolve_path(AT_FDCWD, copy, true, path);
+}
+
 bool resolve_lock_path_of(const struct table_settings *table, const char *canonical, char *result)
 {
     if (table->lock != NULL)
@@ -166,11 +210,9 @@ bool resolve_lock_path_of(const struct table_settings *table, const char *canoni
     memcpy(result, canonical, length);
     memcpy(result + length, ".lock", sizeof ".lock");
     /* The lock file itself may be a symlink to one that several tables share. */
-    char path[RESOLVE_SIZE];
-    if (kernel_readlinkat(AT_FDCWD, result, path, sizeof path) < 0)
-        return true;
-    memcpy(path, result, length + sizeof ".lock");
-    return resolve_path(AT_FDCWD, path, true, result);
+    char byte;
+    return kernel_readlinkat(AT_FDCWD, result, &byte, 1) < 0 ||
+           resolve_in_place(result, length + sizeof ".lock");
 }
 
 bool resolve_lock_path(const struct table_settings *table, char *result)

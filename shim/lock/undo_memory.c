@@ -4,13 +4,14 @@
  * what was not recorded.
  */
 #include "shim/lock/undo_memory.h"
+#include "shim/lock/sparse.h"
 
 #include <stdatomic.h>
 
 enum { SETS = 1 << 14, WAYS = 4 };
 
 /* Keys mixed with the number of the session: what another session knew is no longer found. */
-static _Atomic uint64_t memory[SETS][WAYS];
+SPARSE_HUGE static _Atomic uint64_t memory[SETS][WAYS];
 static _Atomic uint32_t next_way;
 static _Atomic uint32_t last_session;
 
