@@ -13,7 +13,7 @@
 #include <sys/time.h>
 #include <time.h>
 
-enum { PAGE = 4096 };
+#define PAGE ((size_t)4096)
 static char memory[64 * PAGE];
 static int gone_count;
 static unsigned gone_table;
