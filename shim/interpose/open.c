@@ -41,13 +41,6 @@ int opened_or_closed(struct touch *touch, int descriptor, int flags, bool hold)
     return -1;
 }
 
-/* Does the descriptor carry an O_NOFOLLOW that the program has not asked for? */
-static inline void note_hidden(int descriptor, bool hidden)
-{
-    if ((unsigned)descriptor < DESCRIPTORS_LIMIT)
-        descriptor_hides_nofollow[descriptor] = hidden;
-}
-
 static int open_in_table(const struct place *place, int directory, const char *path, int flags,
                          mode_t mode)
 {
@@ -68,7 +61,7 @@ static int open_in_table(const struct place *place, int directory, const char *p
             if (touch.error == 0)
                 result = REAL(openat)(directory, path, flags, mode);
         }
-        note_hidden(result, look);
+        opened_hides(result, look);
         result = opened_or_closed(&touch, result, flags, false);
     }
     touch_end(&touch);
@@ -84,7 +77,7 @@ static int open_unless_link(int directory, const char *path, int flags, mode_t m
     int error = errno;
     int result = REAL(openat)(directory, path, flags | O_NOFOLLOW, mode);
     if (__builtin_expect(result >= 0, 1)) {
-        note_hidden(result, true);
+        opened_hides(result, true);
         return result;
     }
     if (errno != ELOOP && errno != ENOTDIR)
@@ -108,7 +101,7 @@ static int open_guarded(int directory, const char *path, int flags, mode_t mode)
     if (place.may_be_link)
         return open_unless_link(directory, path, flags, mode);
     int result = REAL(openat)(directory, path, flags, mode);
-    note_hidden(result, false);
+    opened_hides(result, false);
     return result;
 }
 
@@ -218,7 +211,7 @@ INTERPOSE int open_by_handle_at(int mount, struct file_handle *handle, int flags
     if (!touch_place(&touch, &place, kind_of(flags)))
         return REAL(open_by_handle_at)(mount, handle, flags);
     int result = touch.error != 0 ? -1 : REAL(open_by_handle_at)(mount, handle, flags);
-    note_hidden(result, false);
+    opened_hides(result, false);
     if (touch.error == 0)
         result = opened_or_closed(&touch, result, flags, false);
     touch_end(&touch);
@@ -249,7 +242,7 @@ INTERPOSE int openat2(int directory, const char *path, const struct open_how *ho
     if (!touch_path(&touch, directory, path, follows(flags), kind_of(flags)))
         return (int)openat2_call(directory, path, how, size);
     int result = touch.error != 0 ? -1 : (int)openat2_call(directory, path, how, size);
-    note_hidden(result, false);
+    opened_hides(result, false);
     if (touch.error == 0)
         result = opened_or_closed(&touch, result, flags, false);
     touch_end(&touch);

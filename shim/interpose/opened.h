@@ -12,4 +12,11 @@
  */
 int opened_or_closed(struct touch *touch, int descriptor, int flags, bool hold);
 
+/* Does the descriptor (or -1) carry an O_NOFOLLOW that the program has not asked for? */
+static inline void opened_hides(int descriptor, bool hides)
+{
+    if ((unsigned)descriptor < DESCRIPTORS_LIMIT)
+        descriptor_hides_nofollow[descriptor] = hides;
+}
+
 #endif

@@ -4,6 +4,7 @@
  */
 #include "shim/interpose/opened.h"
 #include "shim/interpose/real.h"
+#include "shim/lock/kernel.h"
 #include "shim/touch.h"
 
 #include <errno.h>
@@ -48,10 +49,10 @@ static FILE *enter(struct touch *touch, FILE *stream, int flags)
 
 typedef FILE *open_stream(const char *path, const char *mode);
 
-static FILE *open_guarded(open_stream *real, const char *path, const char *mode)
+static FILE *open_in_table(open_stream *real, const char *path, const char *mode)
 {
     struct touch touch;
-    if (mode == NULL || !touch_path(&touch, AT_FDCWD, path, true, kind_of(flags_of(mode))))
+    if (!touch_path(&touch, AT_FDCWD, path, true, kind_of(flags_of(mode))))
         return real(path, mode);
     FILE *stream = NULL;
     if (touch.error == 0)
@@ -60,19 +61,62 @@ static FILE *open_guarded(open_stream *real, const char *path, const char *mode)
     return stream;
 }
 
+/* The modes that a stream on an open descriptor has as well: r, and of b, e and + any. */
+static bool is_plain_reading(const char *mode)
+{
+    return mode[0] == 'r' && mode[1 + strspn(mode + 1, "be+")] == '\0';
+}
+
+/*
+ * In no table, unless the last component is a symlink into one: where the kernel opens it without
+ * following (as in open.c), that is no question.
+ */
+static FILE *open_unless_link(open_stream *real, int large, const char *path, const char *mode)
+{
+    int error = errno, flags = flags_of(mode) | large | O_NOFOLLOW;
+    if (strchr(mode, 'e') != NULL)
+        flags |= O_CLOEXEC;
+    int descriptor = REAL(openat)(AT_FDCWD, path, flags, 0);
+    if (descriptor < 0 && (errno == ELOOP || errno == ENOTDIR)) {
+        errno = error;
+        return open_in_table(real, path, mode);
+    }
+    FILE *stream = descriptor < 0 ? NULL : REAL(fdopen)(descriptor, mode);
+    opened_hides(descriptor, stream != NULL);
+    if (descriptor >= 0 && stream == NULL) {
+        error = errno;
+        (void)kernel_close(descriptor);
+        errno = error;
+    }
+    return stream;
+}
+
+static FILE *open_guarded(open_stream *real, int large, const char *path, const char *mode)
+{
+    if (mode == NULL || !start_guarding() || !touch_is_text(path))
+        return real(path, mode);
+    struct place place = tables_find(AT_FDCWD, path, true);
+    if (place.table == NULL && !place.may_be_link)
+        return real(path, mode);
+    if (place.table == NULL && is_plain_reading(mode))
+        return open_unless_link(real, large, path, mode);
+    return open_in_table(real, path, mode);
+}
+
 INTERPOSE FILE *fopen(const char *path, const char *mode)
 {
-    return touch_guarding() ? open_guarded(REAL(fopen), path, mode) : REAL(fopen)(path, mode);
+    return touch_guarding() ? open_guarded(REAL(fopen), 0, path, mode) : REAL(fopen)(path, mode);
 }
 
 INTERPOSE FILE *fopen64(const char *path, const char *mode)
 {
-    return touch_guarding() ? open_guarded(REAL(fopen64), path, mode) : REAL(fopen64)(path, mode);
+    return touch_guarding() ? open_guarded(REAL(fopen64), O_LARGEFILE, path, mode)
+                            : REAL(fopen64)(path, mode);
 }
 
 INTERPOSE FILE *_IO_fopen(const char *path, const char *mode)
 {
-    return touch_guarding() ? open_guarded(REAL(_IO_fopen), path, mode)
+    return touch_guarding() ? open_guarded(REAL(_IO_fopen), 0, path, mode)
                             : REAL(_IO_fopen)(path, mode);
 }
 

@@ -48,6 +48,12 @@ ln -s T/n into
 for path in link/n ./T//n T/../T/n "$work/T/n" into T/in/../n /proc/self/cwd/T/n; do
     holds "in disguise: $path" "$work/T" "T.lock" "cat $path"
 done
+for path in link/n ./T//n into T/in/../n; do
+    for mode in r re rb+ w; do
+        holds "in disguise, as a stream ($mode): $path" "$work/T" "T.lock" "fopen 1 $path $mode"
+    done
+done
+holds "a stream on no table's file" "$work/T" "" "fopen 1 one r" "fclose 1"
 holds "named by a symlink, used by its own name" "$work/link" "T.lock" "cat T/n"
 holds "a link out of the table is a touch of the link" "$work/T" "T.lock" "cat T/in/out"
 
