@@ -50,6 +50,64 @@ static void clear(struct registry *registry, int slot)
         count_down(registry, REGISTRY_OFFSET(head.waiting));
 }
 
+static uint32_t count_waiting(struct registry *registry)
+{
+    uint32_t waiting;
+    return registry_read(registry, REGISTRY_OFFSET(head.waiting), &waiting, sizeof waiting)
+               ? waiting
+               : 0;
+}
+
+/*
+ * All who wait, slot by slot. It ends early where the head's count says that no more are to come:
+ * those who queue up take the first slots as long as there are few.
+ */
+struct scan {
+    struct registry *registry;
+    uint32_t waiting; /* as the head says; 0: not known */
+    uint32_t seen;
+    int next;
+    struct registry_waiter chunk[CHUNK];
+};
+
+static void begin_scan(struct scan *scan, struct registry *registry)
+{
+    scan->registry = registry;
+    scan->waiting = count_waiting(registry);
+    scan->seen = 0;
+    scan->next = 0;
+}
+
+/* The next one, in the slot scan->next - 1; NULL: that was all. */
+static const struct registry_waiter *scan_on(struct scan *scan)
+{
+    while (scan->next < REGISTRY_WAITERS) {
+        int at = scan->next % CHUNK;
+        if (at == 0 && ((scan->waiting != 0 && scan->seen >= scan->waiting) ||
+                        !read_chunk(scan->registry, scan->next, scan->chunk)))
+            return NULL;
+        scan->next++;
+        if (scan->chunk[at].process != 0) {
+            scan->seen++;
+            return &scan->chunk[at];
+        }
+    }
+    return NULL;
+}
+
+/*
+ * Two who take one slot at once are counted twice, one that is wiped out not at all: step by step
+ * the count is brought back to what there is.
+ */
+static void correct_count(const struct scan *scan)
+{
+    if (scan->seen > scan->waiting)
+        registry_add(scan->registry, REGISTRY_OFFSET(head.waiting),
+                     (int)(scan->seen - scan->waiting));
+    else if (scan->seen < scan->waiting && scan->next == REGISTRY_WAITERS)
+        count_down(scan->registry, REGISTRY_OFFSET(head.waiting));
+}
+
 bool registry_wait_check(struct registry *registry, int slot, const struct registry_waiter *waiter,
                          uint32_t *wake)
 {
@@ -67,14 +125,22 @@ static bool take(struct registry *registry, int slot, const struct registry_wait
            registry_wait_check(registry, slot, waiter, &wake);
 }
 
+/* Among twice as many as are taken, so that those who come at once rarely meet. */
+static int first_choice(uint32_t waiting, const struct registry_waiter *waiter)
+{
+    uint32_t half = waiting < REGISTRY_WAITERS / 2 ? waiting : REGISTRY_WAITERS / 2;
+    uint32_t among = (2 * half / CHUNK + 1) * CHUNK;
+    return (int)((waiter->since / 1000 + waiter->number) % among) % REGISTRY_WAITERS;
+}
+
 int registry_wait_begin(struct registry *registry, const struct registry_waiter *waiter)
 {
     struct registry_waiter chunk[CHUNK];
-    int start = (int)((waiter->since / 1000 + waiter->number) % (REGISTRY_WAITERS / CHUNK)) * CHUNK;
+    int start = first_choice(count_waiting(registry), waiter);
     /* The second time round the places of those who died waiting are taken. */
     for (int tried = 0; tried < 2 * REGISTRY_WAITERS; tried++) {
         int slot = (start + tried) % REGISTRY_WAITERS;
-        if (slot % CHUNK == 0 && !read_chunk(registry, slot, chunk))
+        if ((tried == 0 || slot % CHUNK == 0) && !read_chunk(registry, slot - slot % CHUNK, chunk))
             return -1;
         const struct registry_waiter *found = &chunk[slot % CHUNK];
         if (found->process != 0) {
@@ -120,17 +186,18 @@ static bool came_before(const struct registry_waiter *one, int slot,
 
 int registry_wait_rank(struct registry *registry, int slot, const struct registry_waiter *waiter)
 {
-    struct registry_waiter chunk[CHUNK];
+    struct scan scan;
     int before = 0;
-    for (int i = 0; i < REGISTRY_WAITERS; i++) {
-        if (i % CHUNK == 0 && !read_chunk(registry, i, chunk))
-            break;
-        const struct registry_waiter *other = &chunk[i % CHUNK];
-        if (other->process == 0 || i == slot || !came_before(other, i, waiter, slot))
+    begin_scan(&scan, registry);
+    if (scan.waiting == 0 && slot >= 0) /* wrong: we are waiting */
+        registry_add(registry, REGISTRY_OFFSET(head.waiting), 1);
+    for (const struct registry_waiter *other; (other = scan_on(&scan)) != NULL;) {
+        int other_slot = scan.next - 1;
+        if (other_slot == slot || !came_before(other, other_slot, waiter, slot))
             continue;
         /* Only the few in front matter, so only they are looked at closely. */
         if (before < REGISTRY_WOKEN + 1 && is_gone(registry, other))
-            clear(registry, i);
+            clear(registry, other_slot);
         else
             before++;
     }
@@ -170,31 +237,27 @@ static void wake(struct registry *registry, int slot)
 
 void registry_wake(struct registry *registry)
 {
-    struct registry_waiter chunk[CHUNK];
+    struct scan scan;
     struct first first = {.count = 0};
-    for (int i = 0; i < REGISTRY_WAITERS; i++) {
-        if (i % CHUNK == 0 && !read_chunk(registry, i, chunk))
-            break;
-        if (chunk[i % CHUNK].process != 0)
-            consider(&first, i, &chunk[i % CHUNK]);
-    }
+    begin_scan(&scan, registry);
+    for (const struct registry_waiter *waiter; (waiter = scan_on(&scan)) != NULL;)
+        consider(&first, scan.next - 1, waiter);
     for (int i = 0; i < first.count; i++)
         wake(registry, first.slots[i]);
     /* Nobody there: a count that is wrong would be looked after at every release. */
     static const uint32_t none;
     if (first.count == 0)
         (void)registry_write(registry, REGISTRY_OFFSET(head.waiting), &none, sizeof none);
+    else
+        correct_count(&scan);
 }
 
 void registry_wake_companions(struct registry *registry, pid_t process, pid_t supervisor)
 {
-    struct registry_waiter chunk[CHUNK];
-    for (int i = 0; i < REGISTRY_WAITERS; i++) {
-        if (i % CHUNK == 0 && !read_chunk(registry, i, chunk))
-            return;
-        const struct registry_waiter *waiter = &chunk[i % CHUNK];
-        if (waiter->process != 0 &&
-            (waiter->process == process || (supervisor != 0 && waiter->supervisor == supervisor)))
-            wake(registry, i);
+    struct scan scan;
+    begin_scan(&scan, registry);
+    for (const struct registry_waiter *waiter; (waiter = scan_on(&scan)) != NULL;) {
+        if (waiter->process == process || (supervisor != 0 && waiter->supervisor == supervisor))
+            wake(registry, scan.next - 1);
     }
 }

@@ -31,6 +31,7 @@
 #define TICK_BEHIND (1000 * MILLISECOND)
 #define FIRST_LOOK_AGAIN (25 * MILLISECOND)
 #define LOOK_AGAIN_AT_MOST (1000 * MILLISECOND)
+#define LOOK_SELDOM 5 /* far behind in the queue: that many times less often */
 #define PATIENCE (100 * MILLISECOND)
 #define LONG_WAIT (10 * SECOND)
 
@@ -40,11 +41,17 @@ struct wait {
     int64_t timeout;
     int64_t look_interval;
     uint64_t next_look;          /* at the holder's and our own relations */
+    int rank;                    /* in the queue, when it was last asked for */
     struct registry_waiter self; /* as it stands in the queue */
     int slot;
     bool told;
     bool slept;
     bool behind_joined; /* the holder waits for us, but another one has joined it already */
+    struct {
+        uint64_t acquisition; /* whose holder is watched; 0: nobody's */
+        int descriptor;       /* a pidfd, or -1 */
+        bool ended;           /* and yet the lock was not free */
+    } watched;
 };
 
 /* --- joining --- */
@@ -178,27 +185,46 @@ static int look_at_relations(struct wait *wait)
 
 /* --- sleeping --- */
 
-static pid_t holder_whose_end_frees(const struct wait *wait, const struct registry_head *head)
+static bool end_frees(const struct wait *wait, const struct registry_holder *holder)
 {
-    const struct registry_holder *holder = &head->exclusive;
-    if (holder->scope != SCOPE_PROCESS || holder->process <= 0 || wait->behind_joined ||
-        holder->pid_namespace != wait->lock->registry.pid_namespace)
-        return 0;
-    return holder->process;
+    return holder->scope == SCOPE_PROCESS && holder->process > 0 && holder->acquisition != 0 &&
+           !wait->behind_joined && holder->pid_namespace == wait->lock->registry.pid_namespace;
 }
 
-static void sleep_until_end_of(pid_t process, int64_t tick)
+static void watch_nobody(struct wait *wait)
 {
-    int descriptor = kernel_pidfd_open(process);
-    if (descriptor < 0) {
-        /* Gone already: the kernel drops its lock in the same breath. */
-        (void)kernel_poll(NULL, 0, MILLISECOND / 4);
+    if (wait->watched.descriptor >= 0)
+        own_close(wait->watched.descriptor);
+    wait->watched.descriptor = -1;
+    wait->watched.acquisition = 0;
+}
+
+static void watch(struct wait *wait, const struct registry_holder *holder)
+{
+    if (wait->watched.acquisition == holder->acquisition)
         return;
-    }
-    descriptor = own_adopt(descriptor);
-    struct pollfd watched = {.fd = descriptor, .events = POLLIN};
-    (void)kernel_poll(&watched, 1, tick);
-    own_close(descriptor);
+    watch_nobody(wait);
+    int descriptor = kernel_pidfd_open(holder->process);
+    wait->watched.descriptor = descriptor < 0 ? -1 : own_adopt(descriptor);
+    wait->watched.acquisition = holder->acquisition;
+    wait->watched.ended = false;
+}
+
+/*
+ * The kernel drops the lock before a process counts as ended. False where that has freed nothing:
+ * others have the lock from it.
+ */
+static bool sleep_until_end_of(struct wait *wait, const struct registry_holder *holder,
+                               int64_t tick)
+{
+    watch(wait, holder);
+    if (wait->watched.ended)
+        return false;
+    struct pollfd watched = {.fd = wait->watched.descriptor, .events = POLLIN};
+    if (watched.fd < 0) /* it is just going */
+        (void)kernel_poll(NULL, 0, MILLISECOND / 4);
+    wait->watched.ended = watched.fd < 0 || kernel_poll(&watched, 1, tick) > 0;
+    return true;
 }
 
 /* How long it may sleep, by its place in the queue. */
@@ -218,6 +244,7 @@ static void sleep_a_while(struct wait *wait, uint32_t wake)
     struct registry_head head;
     bool usable = registry_usable(registry) && registry_look(registry, &head);
     int rank = usable ? registry_wait_rank(registry, wait->slot, &wait->self) : 0;
+    wait->rank = rank;
     int64_t tick = usable ? choose_tick(wait, &head, rank) : TICK_IN_FRONT;
     int64_t look = (int64_t)(wait->next_look - registry_now());
     if (look > 0 && look < tick)
@@ -230,11 +257,13 @@ static void sleep_a_while(struct wait *wait, uint32_t wake)
             tick = left;
     }
     wait->slept = true;
-    pid_t process = usable && rank < WATCHERS ? holder_whose_end_frees(wait, &head) : 0;
-    if (process > 0) /* a break ends it sooner, and wakes nobody there: the first one looks */
-        sleep_until_end_of(process, rank == 0 && tick > TICK_AT_PROCESS ? TICK_AT_PROCESS : tick);
-    else
-        registry_wait_sleep(registry, usable ? wait->slot : -1, wake, tick);
+    if (usable && rank < WATCHERS && end_frees(wait, &head.exclusive)) {
+        /* A break ends it sooner, and wakes nobody there: the first one looks. */
+        int64_t look_tick = rank == 0 && tick > TICK_AT_PROCESS ? TICK_AT_PROCESS : tick;
+        if (sleep_until_end_of(wait, &head.exclusive, look_tick))
+            return;
+    }
+    registry_wait_sleep(registry, usable ? wait->slot : -1, wake, tick);
 }
 
 static void tell_long_wait(struct wait *wait, uint64_t waited)
@@ -274,6 +303,13 @@ static int attempt(const struct wait *wait)
     return lock_attempt(wait->lock, &head);
 }
 
+/* Each look is dear where many processes run, and together the many waiters' would add up. */
+static int64_t next_look_after(const struct wait *wait)
+{
+    int times = 1 + wait->rank / NEAR;
+    return wait->look_interval * (times < LOOK_SELDOM ? times : LOOK_SELDOM);
+}
+
 static int wait_in_queue(struct wait *wait)
 {
     for (;;) {
@@ -287,7 +323,7 @@ static int wait_in_queue(struct wait *wait)
             if (result != -EWOULDBLOCK)
                 return result;
             now = registry_now();
-            wait->next_look = now + (uint64_t)wait->look_interval;
+            wait->next_look = now + (uint64_t)next_look_after(wait);
             if (wait->look_interval < LOOK_AGAIN_AT_MOST)
                 wait->look_interval *= 2;
         }
@@ -346,13 +382,15 @@ int lock_wait(struct lock *lock, int64_t timeout)
                         .began = registry_now(),
                         .timeout = timeout,
                         .look_interval = FIRST_LOOK_AGAIN,
-                        .slot = -1};
+                        .slot = -1,
+                        .watched = {.descriptor = -1}};
     wait.self = describe_waiter(lock, wait.began);
     registry_count(&lock->registry, COUNT_CONTENDED);
     wait.slot = registry_wait_begin(&lock->registry, &wait.self);
     deadlock_publish(lock, wait.began);
     atomic_fetch_add(&lock->waiting_threads, 1);
     int result = wait_in_queue(&wait);
+    watch_nobody(&wait);
     atomic_fetch_sub(&lock->waiting_threads, 1);
     deadlock_withdraw(lock);
     leave_queue(&wait, result);
