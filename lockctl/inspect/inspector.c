@@ -16,8 +16,9 @@
 
 #define SECOND 1000000000u
 #define SMALL_LIST 65536 /* bytes */
-#define LARGE_LIST 262144
+#define LARGE_LIST 1048576
 #define READ_AGAIN 8
+#define READ_ONE_PIECE_AGAIN 3
 #define WATCH_TIME 250000000 /* ns in D without a pause: it is stuck in the kernel */
 #define WATCH_RING 20000000  /* ns */
 #define INITIAL_PID_NAMESPACE 0xEFFFFFFCu
@@ -82,17 +83,22 @@ static bool misses_named(const struct inspector *inspector)
 
 /*
  * A list in several pieces leaves lines out when locks before them are let go in between. What is
- * said not to be locked is asked for again, a few times; of everything, where that is cheap.
+ * said not to be locked is asked for again, a few times; of everything, where that is cheap. A
+ * record that is longer than a piece (a lock with many waiters) can be left out of what then comes
+ * in one.
  */
 static int read_again(struct inspector *inspector)
 {
     size_t bytes = inspector->view.bytes;
-    for (int i = 0; i < READ_AGAIN && inspector->view.pieces > 1; i++) {
+    for (int i = 0; i < READ_AGAIN; i++) {
         struct kernel_view earlier = inspector->view;
-        bool cheap = inspector->request.everything && bytes < SMALL_LIST;
+        bool several = inspector->view.pieces > 1;
+        bool cheap = several && inspector->request.everything && bytes < SMALL_LIST;
+        if (!several && i >= READ_ONE_PIECE_AGAIN)
+            return 0;
         if ((!cheap && !misses_named(inspector)) || (i > 0 && bytes >= LARGE_LIST))
             return 0;
-        int result = kernel_view_read(&inspector->view, &inspector->view_arena);
+        int result = kernel_view_read_whole(&inspector->view, &inspector->view_arena);
         if (result < 0)
             return result;
         bytes += inspector->view.bytes;

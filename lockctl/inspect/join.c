@@ -424,8 +424,11 @@ static void add_guarded_waiters(struct look *look, struct candidate *candidate)
     }
 }
 
+/* A process waits once a thread; a torn list may say it more often. The lines are sorted. */
 static void add_kernel_waiters(struct look *look, struct candidate *candidate)
 {
+    unsigned times = 0;
+    pid_t last = 0;
     for (size_t i = 0; i < candidate->line_count; i++) {
         const struct kernel_flock *line = line_of(look, candidate, i);
         if (!line->waits)
@@ -433,6 +436,10 @@ static void add_kernel_waiters(struct look *look, struct candidate *candidate)
         struct process *process = processes_get(&look->processes, line->process);
         if (process->told.gone && line->process > 0)
             continue; /* it has ended since */
+        times = line->process == last ? times + 1 : 0;
+        last = line->process;
+        if (last > 0 && times > 0 && times >= process->threads)
+            continue;
         add_waiter(look, candidate, process)->mode =
             line->exclusive ? REGISTRY_EXCLUSIVE : REGISTRY_SHARED;
     }

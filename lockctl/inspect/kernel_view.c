@@ -3,8 +3,10 @@
  */
 #include "lockctl/inspect/kernel_view.h"
 
+#include "lockctl/lockctl.h"
 #include "shim/lock/kernel.h"
 
+#include <err.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +14,9 @@
 #include <time.h>
 
 enum { ATTEMPTS = 4, WORDS = 9 };
+#define FIRST_ROOM ((size_t)64 << 10)
+#define ROOM_FOR_ALL ((size_t)4 << 20)
+#define FAR_BEHIND ((off_t)1 << 40)
 
 /* The whole number that a word is in this base, or false. */
 static bool parse_number(const char *word, int base, uint64_t maximum, uint64_t *number)
@@ -115,41 +120,55 @@ bool kernel_view_contradicts_itself(const struct kernel_view *view)
 
 /*
  * The list, from its start. It is opened once: the kernel's buffer for it grows with the longest
- * record (a lock with many waiters), and stays so; from then on it comes in large pieces.
+ * record (a lock with many waiters), and stays so; from then on it comes in large pieces. Looking
+ * for a place behind its end makes the kernel go through all of it at one go, and the buffer grow.
  */
-static int open_list(void)
+static int open_list(bool grow_buffer)
 {
     static int descriptor = -1;
     if (descriptor < 0)
         descriptor = kernel_openat(AT_FDCWD, "/proc/locks", O_RDONLY | O_CLOEXEC, 0);
-    else
+    if (descriptor >= 0 && grow_buffer)
+        (void)kernel_lseek(descriptor, FAR_BEHIND, SEEK_SET);
+    if (descriptor >= 0)
         (void)kernel_lseek(descriptor, 0, SEEK_SET);
     return descriptor;
 }
 
-/* The text of the list, or NULL with *error set. */
-static char *read_text(struct arena *arena, struct kernel_view *view, int *error)
+/* Memory that is kept from reading to reading, of at least this size. */
+static char *make_room(size_t wanted, size_t *size)
 {
-    int descriptor = open_list();
+    static char *memory;
+    static size_t room;
+    if (room < wanted) {
+        memory = realloc(memory, wanted);
+        if (memory == NULL)
+            err(STATUS_FAILED, NULL);
+        room = wanted;
+    }
+    *size = room;
+    return memory;
+}
+
+/* The text of the list, until the next reading, or NULL with *error set. */
+static char *read_text(struct kernel_view *view, bool whole, int *error)
+{
+    int descriptor = open_list(whole);
     *error = descriptor;
     if (descriptor < 0)
         return NULL;
-    size_t size = (size_t)64 * 1024;
+    size_t size;
     size_t length = 0;
     size_t pieces = 0;
-    char *text = arena_take(arena, size);
+    char *text = make_room(whole ? ROOM_FOR_ALL : FIRST_ROOM, &size);
     for (ssize_t got; (got = kernel_read(descriptor, text + length, size - 1 - length)) != 0;) {
         *error = (int)got;
         if (got < 0)
             break;
         length += (size_t)got;
         pieces++;
-        if (size - length > 8192)
-            continue;
-        char *larger = arena_take(arena, 2 * size);
-        memcpy(larger, text, length);
-        text = larger;
-        size *= 2;
+        if (size - length <= 8192)
+            text = make_room(2 * size, &size);
     }
     text[length] = '\0';
     view->bytes = length;
@@ -157,11 +176,11 @@ static char *read_text(struct arena *arena, struct kernel_view *view, int *error
     return *error < 0 ? NULL : text;
 }
 
-int kernel_view_read(struct kernel_view *view, struct arena *arena)
+static int read_list(struct kernel_view *view, struct arena *arena, bool whole)
 {
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
         int error;
-        char *text = read_text(arena, view, &error);
+        char *text = read_text(view, whole || attempt > 0, &error);
         if (text == NULL)
             return error;
         kernel_view_parse(view, arena, text);
@@ -170,6 +189,16 @@ int kernel_view_read(struct kernel_view *view, struct arena *arena)
     }
     view->torn = true;
     return 0;
+}
+
+int kernel_view_read(struct kernel_view *view, struct arena *arena)
+{
+    return read_list(view, arena, false);
+}
+
+int kernel_view_read_whole(struct kernel_view *view, struct arena *arena)
+{
+    return read_list(view, arena, true);
 }
 
 size_t kernel_view_find(const struct kernel_view *view, uint64_t device, uint64_t inode,

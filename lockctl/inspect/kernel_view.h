@@ -32,6 +32,12 @@ struct kernel_view {
 /* Reads it, again if it contradicts itself. Returns 0 or a negative errno. */
 int kernel_view_read(struct kernel_view *view, struct arena *arena);
 
+/*
+ * The same, dearer, and with care for long records (a lock with many waiters), which the first
+ * reading leaves out if a lock before them is let go of while the kernel makes room for them.
+ */
+int kernel_view_read_whole(struct kernel_view *view, struct arena *arena);
+
 /* Adds those files of an earlier reading that are not in this one. */
 void kernel_view_merge(struct kernel_view *view, const struct kernel_view *earlier,
                        struct arena *arena);

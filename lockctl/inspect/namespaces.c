@@ -1,6 +1,7 @@
 /*
  * Processes of other PID namespaces, as the registry names them: found among those that can be
- * seen, by the namespace that each is in and the number that it has there.
+ * seen, by the namespace that each is in and the number that it has there. Which namespace another
+ * user's process is in is not told; it is known by number and start time.
  */
 #include "lockctl/inspect/processes.h"
 
@@ -15,10 +16,10 @@
 struct namesake {
     pid_t pid;
     pid_t own_pid;
-    uint64_t namespace;
+    uint64_t namespace; /* 0: not told */
 };
 
-/* "NSpid:\t4711\t12\t1": the last one is its own namespace's. */
+/* "NSpid:\t4711\t12\t1": the last one is its own namespace's. 0: it is in that of /proc. */
 static pid_t own_pid(pid_t pid)
 {
     char path[64];
@@ -30,8 +31,9 @@ static pid_t own_pid(pid_t pid)
         return 0;
     line++;
     line[strcspn(line, "\n")] = '\0';
+    const char *first = strchr(line, '\t');
     const char *last = strrchr(line, '\t');
-    return last != NULL ? (pid_t)strtol(last + 1, NULL, 10) : 0;
+    return last != first ? (pid_t)strtol(last + 1, NULL, 10) : 0;
 }
 
 static bool note_namesake(long number, void *context)
@@ -39,19 +41,30 @@ static bool note_namesake(long number, void *context)
     struct processes *processes = context;
     char path[64];
     struct stat status;
-    if (number > INT_MAX ||
-        kernel_fstatat(AT_FDCWD, process_path(path, (pid_t)number, "ns/pid", -1), &status, 0) != 0)
+    if (number > INT_MAX)
         return true;
-    if (status.st_ino == processes->namespace)
+    struct namesake namesake = {.pid = (pid_t)number};
+    if (kernel_fstatat(AT_FDCWD, process_path(path, namesake.pid, "ns/pid", -1), &status, 0) == 0)
+        namesake.namespace = status.st_ino;
+    if (namesake.namespace != 0 && namesake.namespace == processes->namespace)
         return true;
-    struct namesake namesake = {(pid_t)number, own_pid((pid_t)number), status.st_ino};
+    namesake.own_pid = own_pid(namesake.pid);
+    if (namesake.own_pid == 0)
+        return true;
     processes->namesakes = arena_grow(processes->arena, processes->namesakes,
                                       processes->namesake_count, sizeof namesake);
     processes->namesakes[processes->namesake_count++] = namesake;
     return true;
 }
 
-static struct process *find_namesake(struct processes *processes, pid_t pid, uint64_t namespace)
+static bool is_it(const struct process *process, uint64_t start_time)
+{
+    return !process->told.gone && (start_time == 0 || process->told.start_time == 0 ||
+                                   process->told.start_time == start_time);
+}
+
+static struct process *find_namesake(struct processes *processes, pid_t pid, uint64_t namespace,
+                                     uint64_t start_time)
 {
     if (!processes->namesakes_read) {
         processes->namesakes_read = true;
@@ -59,8 +72,12 @@ static struct process *find_namesake(struct processes *processes, pid_t pid, uin
     }
     for (size_t i = 0; i < processes->namesake_count; i++) {
         const struct namesake *namesake = &processes->namesakes[i];
-        if (namesake->own_pid == pid && namesake->namespace == namespace)
-            return processes_get(processes, namesake->pid);
+        if (namesake->own_pid != pid ||
+            !(namesake->namespace == namespace || (namesake->namespace == 0 && start_time != 0)))
+            continue;
+        struct process *process = processes_get(processes, namesake->pid);
+        if (is_it(process, start_time))
+            return process;
     }
     return NULL;
 }
@@ -70,12 +87,8 @@ struct process *processes_find(struct processes *processes, pid_t pid, uint64_t 
 {
     if (pid <= 0)
         return NULL;
-    struct process *process = pid_namespace == processes->namespace && pid_namespace != 0
-                                  ? processes_get(processes, pid)
-                                  : find_namesake(processes, pid, pid_namespace);
-    if (process == NULL || process->told.gone)
-        return NULL;
-    if (start_time != 0 && process->told.start_time != 0 && process->told.start_time != start_time)
-        return NULL;
-    return process;
+    if (pid_namespace == 0 || pid_namespace != processes->namespace)
+        return find_namesake(processes, pid, pid_namespace, start_time);
+    struct process *process = processes_get(processes, pid);
+    return is_it(process, start_time) ? process : NULL;
 }
