@@ -90,7 +90,7 @@ static bool has_edge(const struct search *search, pid_t owner, size_t lock)
 
 /*
  * Does it do nothing but wait for a child? Which child is not asked. Stricter than the shim's
- * relatives.h, for which a process that waits for any signal may wait for a child's end.
+ * relatives.h, for which a process that waits for the signal of a child's end does so, too.
  */
 static bool waits_for_child(const struct process *process)
 {

@@ -7,6 +7,7 @@
  */
 #include "shim/lock/relatives.h"
 
+#include "shim/lock/blocked.h"
 #include "shim/lock/kernel.h"
 #include "shim/lock/process.h"
 #include "shim/lock/registry.h"
@@ -16,21 +17,13 @@
 #include <stdint.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/uio.h>
 
 #define SCAN_DELAY 20000000u /* ns */
 #define SCAN_MOMENT 30000000u
 #define SCAN_INTERVAL 250000000u
 #define SCAN_FORGOTTEN 5000000000u /* the last wait was another one */
 
-enum { CHAIN_MAXIMUM = 32, DESCRIPTORS_MAXIMUM = 64, VISITED_MAXIMUM = 64 };
-
-/* What all threads of a process are blocked on, taken together. */
-struct blocked {
-    bool on_child;
-    int count;
-    int descriptors[DESCRIPTORS_MAXIMUM];
-};
+enum { CHAIN_MAXIMUM = 32, VISITED_MAXIMUM = 64 };
 
 struct end {
     bool terminal; /* the controlling side of a pseudo-terminal: the inode is its number */
@@ -52,213 +45,6 @@ struct visited {
     pid_t processes[VISITED_MAXIMUM];
 };
 
-/* --- what a thread is blocked on --- */
-
-static void add_descriptor(struct blocked *blocked, long descriptor)
-{
-    if (descriptor >= 0 && descriptor < (1 << 30) && blocked->count < DESCRIPTORS_MAXIMUM)
-        blocked->descriptors[blocked->count++] = (int)descriptor;
-}
-
-static bool read_memory(pid_t process, uint64_t address, void *buffer, size_t size)
-{
-    struct iovec here = {buffer, size};
-    struct iovec there = {(void *)(uintptr_t)address, size};
-    return KERNEL_CALL(SYS_process_vm_readv, process, &here, 1, &there, 1, 0) == (long)size;
-}
-
-static void add_polled(struct blocked *blocked, pid_t process, uint64_t address, uint64_t count)
-{
-    struct pollfd polled[DESCRIPTORS_MAXIMUM];
-    if (count > DESCRIPTORS_MAXIMUM)
-        count = DESCRIPTORS_MAXIMUM;
-    if (count == 0 || !read_memory(process, address, polled, (size_t)count * sizeof polled[0]))
-        return;
-    for (uint64_t i = 0; i < count; i++)
-        add_descriptor(blocked, polled[i].fd);
-}
-
-static void add_selected(struct blocked *blocked, pid_t process, uint64_t count, uint64_t set)
-{
-    uint64_t words[16];
-    if (set == 0)
-        return;
-    if (count > 1024)
-        count = 1024;
-    size_t bytes = (size_t)((count + 63) / 64) * sizeof words[0];
-    if (bytes == 0 || !read_memory(process, set, words, bytes))
-        return;
-    for (uint64_t i = 0; i < count; i++) {
-        if ((words[i / 64] >> (i % 64) & 1) != 0)
-            add_descriptor(blocked, (long)i);
-    }
-}
-
-/* fdinfo of an epoll descriptor has a line "tfd: N events: …" for everything watched. */
-static void add_watched(struct blocked *blocked, pid_t process, long epoll)
-{
-    char path[64], text[4096];
-    if (process_read_file(process_path(path, process, "fdinfo", epoll), text, sizeof text) <= 0)
-        return;
-    for (const char *at = text; (at = strstr(at, "tfd:")) != NULL;) {
-        at += 4;
-        while (*at == ' ')
-            at++;
-        long number = 0;
-        for (; *at >= '0' && *at <= '9'; at++)
-            number = number * 10 + (*at - '0');
-        add_descriptor(blocked, number);
-    }
-}
-
-static const char *parse_argument(const char *at, uint64_t *number)
-{
-    unsigned base = 10;
-    *number = 0;
-    while (*at == ' ')
-        at++;
-    if (at[0] == '0' && at[1] == 'x') {
-        base = 16;
-        at += 2;
-    }
-    for (;; at++) {
-        unsigned digit = *at >= '0' && *at <= '9'   ? (unsigned)(*at - '0')
-                         : *at >= 'a' && *at <= 'f' ? (unsigned)(*at - 'a') + 10
-                                                    : 99;
-        if (digit >= base)
-            return at;
-        *number = *number * base + digit;
-    }
-}
-
-static void note_call(struct blocked *blocked, pid_t process, long call, const uint64_t *argument)
-{
-    switch (call) {
-    case SYS_wait4:
-    case SYS_waitid:
-    case SYS_rt_sigsuspend:
-    case SYS_rt_sigtimedwait:
-#ifdef SYS_pause
-    case SYS_pause:
-#endif
-#ifdef SYS_vfork
-    case SYS_vfork:
-#endif
-    case SYS_clone: /* posix_spawn waits in clone for the exec */
-    case SYS_clone3:
-        blocked->on_child = true;
-        break;
-    case SYS_read:
-    case SYS_readv:
-    case SYS_write:
-    case SYS_writev:
-    case SYS_recvfrom:
-    case SYS_recvmsg:
-    case SYS_recvmmsg:
-    case SYS_sendto:
-    case SYS_sendmsg:
-    case SYS_preadv2:
-    case SYS_pwritev2:
-        add_descriptor(blocked, (long)argument[0]);
-        break;
-    case SYS_splice:
-    case SYS_tee:
-    case SYS_sendfile:
-        add_descriptor(blocked, (long)argument[0]);
-        add_descriptor(blocked, (long)argument[call == SYS_splice ? 2 : 1]);
-        break;
-#ifdef SYS_poll
-    case SYS_poll:
-#endif
-    case SYS_ppoll:
-        add_polled(blocked, process, argument[0], argument[1]);
-        break;
-#ifdef SYS_select
-    case SYS_select:
-#endif
-    case SYS_pselect6:
-        add_selected(blocked, process, argument[0], argument[1]);
-        add_selected(blocked, process, argument[0], argument[2]);
-        break;
-#ifdef SYS_epoll_wait
-    case SYS_epoll_wait:
-#endif
-    case SYS_epoll_pwait:
-    case SYS_epoll_pwait2:
-        add_watched(blocked, process, (long)argument[0]);
-        break;
-    default:
-        break;
-    }
-}
-
-static bool add_any_descriptor(long descriptor, void *context)
-{
-    struct blocked *blocked = context;
-    add_descriptor(blocked, descriptor);
-    return blocked->count < DESCRIPTORS_MAXIMUM;
-}
-
-/*
- * Where we may not see a process's system call (Yama's ptrace scope), the function of the kernel in
- * which it sleeps still tells that it waits for a child; for the rest any descriptor may be meant.
- */
-static void guess_call(struct blocked *blocked, pid_t process)
-{
-    char path[64], text[128];
-    struct process_status status;
-    if (!process_status_read(process, &status) || status.state != 'S')
-        return;
-    if (process_read_file(process_path(path, process, "wchan", -1), text, sizeof text) <= 0 ||
-        strcmp(text, "0") == 0 || strstr(text, "wait") != NULL ||
-        strstr(text, "sigsuspend") != NULL)
-        blocked->on_child = true;
-    else
-        process_each_number(process_path(path, process, "fd", -1), add_any_descriptor, blocked);
-}
-
-struct thread_search {
-    pid_t process;
-    struct blocked *blocked;
-    int looked_at;
-};
-
-static bool look_at_thread(long thread, void *context)
-{
-    struct thread_search *search = context;
-    char name[32] = "task/", path[64], text[256];
-    size_t length = 5;
-    char digits[24];
-    int count = 0;
-    for (long rest = thread; rest != 0 || count == 0; rest /= 10)
-        digits[count++] = (char)('0' + rest % 10);
-    while (count > 0)
-        name[length++] = digits[--count];
-    memcpy(name + length, "/syscall", 9);
-    ssize_t length_read =
-        process_read_file(process_path(path, search->process, name, -1), text, sizeof text);
-    if (length_read == -EPERM || length_read == -EACCES) {
-        guess_call(search->blocked, search->process);
-        return false;
-    }
-    if (length_read > 0 && text[0] >= '0' && text[0] <= '9') {
-        uint64_t call, argument[6] = {0};
-        const char *at = parse_argument(text, &call);
-        for (int i = 0; i < 6; i++)
-            at = parse_argument(at, &argument[i]);
-        note_call(search->blocked, search->process, (long)call, argument);
-    }
-    return ++search->looked_at < 64;
-}
-
-static void find_blocked(pid_t process, struct blocked *blocked)
-{
-    char path[64];
-    struct thread_search search = {process, blocked, 0};
-    memset(blocked, 0, sizeof *blocked);
-    process_each_number(process_path(path, process, "task", -1), look_at_thread, &search);
-}
-
 /* --- pipes and sockets --- */
 
 static bool descriptor_target(pid_t process, long descriptor, const char *prefix, uint64_t *inode)
@@ -272,7 +58,7 @@ static bool descriptor_target(pid_t process, long descriptor, const char *prefix
     size_t skip = strlen(prefix);
     if (strncmp(target, prefix, skip) != 0)
         return false;
-    (void)parse_argument(target + skip, inode);
+    (void)blocked_parse(target + skip, inode);
     return true;
 }
 
@@ -312,7 +98,7 @@ static bool is_terminal(pid_t process, int descriptor, struct end *end)
         return false;
     for (at += 10; *at == ' ' || *at == '\t'; at++) {
     }
-    (void)parse_argument(at, &end->inode);
+    (void)blocked_parse(at, &end->inode);
     end->terminal = true;
     return true;
 }
@@ -404,8 +190,8 @@ static void build_chain(struct chain *chain, pid_t process)
         struct process_status status;
         if (!process_status_read(process, &status) || status.parent <= 1)
             return;
-        struct blocked blocked = {.count = 0};
-        find_blocked(status.parent, &blocked);
+        struct blocked blocked;
+        blocked_find(status.parent, &blocked);
         if (!blocked.on_child && !touches_chain(chain, status.parent, &blocked))
             return;
         process = status.parent;
@@ -475,8 +261,8 @@ static bool waits(const struct chain *chain, struct visited *visited, pid_t proc
         return true;
     if (depth > 8 || !note_visit(visited, process))
         return false;
-    struct blocked blocked = {.count = 0};
-    find_blocked(process, &blocked);
+    struct blocked blocked;
+    blocked_find(process, &blocked);
     if (blocked.count == 0)
         return false;
     if (touches_chain(chain, process, &blocked))
@@ -511,10 +297,10 @@ static bool is_ancestor(pid_t ancestor, pid_t process)
 /* The cheap questions first: most holders are busy, or wait for children that we are none of. */
 bool relatives_wait_for(pid_t holder, pid_t process)
 {
-    struct blocked blocked = {.count = 0};
+    struct blocked blocked;
     if (holder == process)
         return false;
-    find_blocked(holder, &blocked);
+    blocked_find(holder, &blocked);
     if (blocked.count == 0 && !(blocked.on_child && is_ancestor(holder, process)))
         return false;
     struct chain chain;

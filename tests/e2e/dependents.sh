@@ -36,9 +36,11 @@ joins "make that holds" bash -c 'exec 3<T/n; exec make -s -f '"$work.mk"
 joins "make -j that holds" bash -c 'exec 3<T/n; exec make -s -j3 -f '"$work.mk"
 for call in "subprocess.run(c)" "subprocess.run(c, capture_output=True)" "os.system(shlex.join(c))" \
     "os.popen(shlex.join(c)).read()" "subprocess.Popen(c, stdin=-1).communicate(b'x')" \
-    "os.posix_spawn(c[0], c, os.environ); os.wait()" "subprocess.check_output(c, text=True)"; do
+    "os.posix_spawn(c[0], c, os.environ); os.wait()" "subprocess.check_output(c, text=True)" \
+    "signal.pthread_sigmask(0, [17]); p = subprocess.Popen(c); signal.sigwait([17]); p.wait()" \
+    "signal.signal(17, print); signal.signal(14, print); p = subprocess.Popen(c); [signal.pause() for _ in iter(lambda: (signal.alarm(1), p.poll())[1], 0)]"; do
     joins "python: $call" "$python" -c "
-import os, shlex, subprocess
+import os, shlex, signal, subprocess
 held = open('T/n')
 c = ['$act', 'cat T/n', 'put T/done done']
 $call"
@@ -157,4 +159,21 @@ go 1
 at 2
 ok "but when that has ended"
 wait
+for waiting in "signal.pause()" "signal.sigwait([10])"; do
+    fresh
+    guard process "$python" -c "
+import signal, subprocess
+held = open('T/n')
+signal.signal(10, lambda *_: None)
+subprocess.Popen(['$act', 'cat T/n', 'mark 2'])
+open('1', 'w').write(str(__import__('os').getpid()))
+$waiting" &
+    soon test -s 1
+    sleep 0.3
+    refute "$waiting: who waits for another signal does not wait for its child" test -e 2
+    kill -USR1 "$(cat 1)"
+    at 2
+    ok "$waiting: the child goes on when that has ended"
+    wait
+done
 finish

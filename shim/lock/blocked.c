@@ -1,0 +1,248 @@
+/*
+ * What a process is blocked on: the system calls that its threads are in, and their arguments. It
+ * only reads, and guesses where it may not: then rather too much than too little.
+ */
+#include "shim/lock/blocked.h"
+
+#include "shim/lock/kernel.h"
+#include "shim/lock/process.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/uio.h>
+
+static void add_descriptor(struct blocked *blocked, long descriptor)
+{
+    if (descriptor >= 0 && descriptor < (1 << 30) && blocked->count < BLOCKED_DESCRIPTORS)
+        blocked->descriptors[blocked->count++] = (int)descriptor;
+}
+
+static bool read_memory(pid_t process, uint64_t address, void *buffer, size_t size)
+{
+    struct iovec here = {buffer, size};
+    struct iovec there = {(void *)(uintptr_t)address, size};
+    return KERNEL_CALL(SYS_process_vm_readv, process, &here, 1, &there, 1, 0) == (long)size;
+}
+
+static void add_polled(struct blocked *blocked, pid_t process, uint64_t address, uint64_t count)
+{
+    struct pollfd polled[BLOCKED_DESCRIPTORS];
+    if (count > BLOCKED_DESCRIPTORS)
+        count = BLOCKED_DESCRIPTORS;
+    if (count == 0 || !read_memory(process, address, polled, (size_t)count * sizeof polled[0]))
+        return;
+    for (uint64_t i = 0; i < count; i++)
+        add_descriptor(blocked, polled[i].fd);
+}
+
+static void add_selected(struct blocked *blocked, pid_t process, uint64_t count, uint64_t set)
+{
+    uint64_t words[16];
+    if (set == 0)
+        return;
+    if (count > 1024)
+        count = 1024;
+    size_t bytes = (size_t)((count + 63) / 64) * sizeof words[0];
+    if (bytes == 0 || !read_memory(process, set, words, bytes))
+        return;
+    for (uint64_t i = 0; i < count; i++) {
+        if ((words[i / 64] >> (i % 64) & 1) != 0)
+            add_descriptor(blocked, (long)i);
+    }
+}
+
+/* fdinfo of an epoll descriptor has a line "tfd: N events: …" for everything watched. */
+static void add_watched(struct blocked *blocked, pid_t process, long epoll)
+{
+    char path[64], text[4096];
+    if (process_read_file(process_path(path, process, "fdinfo", epoll), text, sizeof text) <= 0)
+        return;
+    for (const char *at = text; (at = strstr(at, "tfd:")) != NULL;) {
+        at += 4;
+        while (*at == ' ')
+            at++;
+        long number = 0;
+        for (; *at >= '0' && *at <= '9'; at++)
+            number = number * 10 + (*at - '0');
+        add_descriptor(blocked, number);
+    }
+}
+
+const char *blocked_parse(const char *at, uint64_t *number)
+{
+    unsigned base = 10;
+    *number = 0;
+    while (*at == ' ')
+        at++;
+    if (at[0] == '0' && at[1] == 'x') {
+        base = 16;
+        at += 2;
+    }
+    for (;; at++) {
+        unsigned digit = *at >= '0' && *at <= '9'   ? (unsigned)(*at - '0')
+                         : *at >= 'a' && *at <= 'f' ? (unsigned)(*at - 'a') + 10
+                                                    : 99;
+        if (digit >= base)
+            return at;
+        *number = *number * base + digit;
+    }
+}
+
+/* Is this signal in the set, one of the lines of /proc/PID/status? */
+static bool is_in_set(pid_t process, const char *name, int signal)
+{
+    char path[64], text[4096];
+    if (process_read_file(process_path(path, process, "status", -1), text, sizeof text) <= 0)
+        return true;
+    const char *digits = strstr(text, name);
+    if (digits == NULL)
+        return true;
+    uint64_t set = 0;
+    for (digits += strlen(name); *digits != '\0' && *digits != '\n'; digits++)
+        set = set << 4 | (uint64_t)(*digits <= '9' ? *digits - '0' : *digits - 'a' + 10);
+    return (set >> (signal - 1) & 1) != 0;
+}
+
+/* Of calls that wait for signals: would the end of a child end them? */
+static bool end_of_child_wakes(pid_t process, long call, uint64_t set)
+{
+    uint64_t signals;
+    bool takes_set = call == SYS_rt_sigtimedwait || call == SYS_rt_sigsuspend;
+    bool known = takes_set && read_memory(process, set, &signals, sizeof signals);
+    bool has_it = known && (signals >> (SIGCHLD - 1) & 1) != 0;
+    if (call == SYS_rt_sigtimedwait)
+        return !known || has_it;
+    return !has_it && is_in_set(process, "\nSigCgt:\t", SIGCHLD);
+}
+
+static void note_call(struct blocked *blocked, pid_t process, long call, const uint64_t *argument)
+{
+    switch (call) {
+    case SYS_rt_sigsuspend:
+    case SYS_rt_sigtimedwait:
+#ifdef SYS_pause
+    case SYS_pause:
+#endif
+        blocked->on_child = blocked->on_child || end_of_child_wakes(process, call, argument[0]);
+        break;
+    case SYS_wait4:
+    case SYS_waitid:
+#ifdef SYS_vfork
+    case SYS_vfork:
+#endif
+    case SYS_clone: /* posix_spawn waits in clone for the exec */
+    case SYS_clone3:
+        blocked->on_child = true;
+        break;
+    case SYS_read:
+    case SYS_readv:
+    case SYS_write:
+    case SYS_writev:
+    case SYS_recvfrom:
+    case SYS_recvmsg:
+    case SYS_recvmmsg:
+    case SYS_sendto:
+    case SYS_sendmsg:
+    case SYS_preadv2:
+    case SYS_pwritev2:
+        add_descriptor(blocked, (long)argument[0]);
+        break;
+    case SYS_splice:
+    case SYS_tee:
+    case SYS_sendfile:
+        add_descriptor(blocked, (long)argument[0]);
+        add_descriptor(blocked, (long)argument[call == SYS_splice ? 2 : 1]);
+        break;
+#ifdef SYS_poll
+    case SYS_poll:
+#endif
+    case SYS_ppoll:
+        add_polled(blocked, process, argument[0], argument[1]);
+        break;
+#ifdef SYS_select
+    case SYS_select:
+#endif
+    case SYS_pselect6:
+        add_selected(blocked, process, argument[0], argument[1]);
+        add_selected(blocked, process, argument[0], argument[2]);
+        break;
+#ifdef SYS_epoll_wait
+    case SYS_epoll_wait:
+#endif
+    case SYS_epoll_pwait:
+    case SYS_epoll_pwait2:
+        add_watched(blocked, process, (long)argument[0]);
+        break;
+    default:
+        break;
+    }
+}
+
+static bool add_any_descriptor(long descriptor, void *context)
+{
+    struct blocked *blocked = context;
+    add_descriptor(blocked, descriptor);
+    return blocked->count < BLOCKED_DESCRIPTORS;
+}
+
+/*
+ * Where we may not see a process's system call (Yama's ptrace scope), the function of the kernel in
+ * which it sleeps still tells that it waits for a child; for the rest any descriptor may be meant.
+ */
+static void guess_call(struct blocked *blocked, pid_t process)
+{
+    char path[64], text[128];
+    struct process_status status;
+    if (!process_status_read(process, &status) || status.state != 'S')
+        return;
+    if (process_read_file(process_path(path, process, "wchan", -1), text, sizeof text) <= 0 ||
+        strcmp(text, "0") == 0 || strstr(text, "wait") != NULL ||
+        strstr(text, "sigsuspend") != NULL)
+        blocked->on_child = true;
+    else
+        process_each_number(process_path(path, process, "fd", -1), add_any_descriptor, blocked);
+}
+
+struct thread_search {
+    pid_t process;
+    struct blocked *blocked;
+    int looked_at;
+};
+
+static bool look_at_thread(long thread, void *context)
+{
+    struct thread_search *search = context;
+    char name[32] = "task/", path[64], text[256];
+    size_t length = 5;
+    char digits[24];
+    int count = 0;
+    for (long rest = thread; rest != 0 || count == 0; rest /= 10)
+        digits[count++] = (char)('0' + rest % 10);
+    while (count > 0)
+        name[length++] = digits[--count];
+    memcpy(name + length, "/syscall", 9);
+    ssize_t length_read =
+        process_read_file(process_path(path, search->process, name, -1), text, sizeof text);
+    if (length_read == -EPERM || length_read == -EACCES) {
+        guess_call(search->blocked, search->process);
+        return false;
+    }
+    if (length_read > 0 && text[0] >= '0' && text[0] <= '9') {
+        uint64_t call, argument[6] = {0};
+        const char *at = blocked_parse(text, &call);
+        for (int i = 0; i < 6; i++)
+            at = blocked_parse(at, &argument[i]);
+        note_call(search->blocked, search->process, (long)call, argument);
+    }
+    return ++search->looked_at < 64;
+}
+
+void blocked_find(pid_t process, struct blocked *blocked)
+{
+    char path[64];
+    struct thread_search search = {process, blocked, 0};
+    memset(blocked, 0, sizeof *blocked);
+    process_each_number(process_path(path, process, "task", -1), look_at_thread, &search);
+}

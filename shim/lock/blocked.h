@@ -1,0 +1,25 @@
+/*
+ * What all threads of a process are blocked on, taken together: their children, or descriptors.
+ * Asked only by those who have to wait.
+ */
+#ifndef LOCKSHIM_BLOCKED_H
+#define LOCKSHIM_BLOCKED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum { BLOCKED_DESCRIPTORS = 64 };
+
+struct blocked {
+    bool on_child; /* until one ends: in wait(), or for the signal of it */
+    int count;
+    int descriptors[BLOCKED_DESCRIPTORS]; /* until one can be read or written */
+};
+
+void blocked_find(pid_t process, struct blocked *blocked);
+
+/* A number as /proc writes it, decimal or 0x…; returns where it ends. */
+const char *blocked_parse(const char *at, uint64_t *number);
+
+#endif
