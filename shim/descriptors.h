@@ -19,6 +19,7 @@
 #define DESCRIPTOR_WRITABLE (1u << 17) /* the table can be changed through it */
 #define DESCRIPTOR_READ (1u << 18)     /* the file has been read: remember its state at the end */
 #define DESCRIPTOR_PROGRAM_LOCK (1u << 19) /* no table's: the program flocked a lock file by it */
+#define DESCRIPTOR_TRACED (1u << 20)       /* that it is written through has been recorded */
 
 extern _Atomic uint32_t descriptors[DESCRIPTORS_LIMIT];
 

@@ -8,6 +8,7 @@
 #include "shim/program/program.h"
 #include "shim/report.h"
 #include "shim/touch.h"
+#include "shim/trace.h"
 #include "shim/undo.h"
 
 #include <errno.h>
@@ -149,6 +150,8 @@ int execution_begins(struct execution *execution, const char *path, bool search,
     struct program_report report;
     examine(execution, path, search, arguments, environment, &report);
     if (execution->out_of_reach) {
+        if (trace_on)
+            trace_out_of_reach(report.path, (int)report.reach, false);
         int error = stand_in_for_all(&report);
         if (error != 0)
             return error;
@@ -177,10 +180,14 @@ int execution_of_child(struct execution *execution, const char *path, bool searc
 {
     struct program_report report;
     examine(execution, path, search, arguments, environment, &report);
+    if (execution->out_of_reach && trace_on)
+        trace_out_of_reach(report.path, (int)report.reach, true);
     return execution->out_of_reach ? stand_in_for_all(&report) : 0;
 }
 
 void execution_watch(pid_t process)
 {
+    if (trace_on)
+        trace_event(TRACE_SPAWNED, (int)process, 0);
     command_watch(process);
 }

@@ -9,6 +9,7 @@
 #include "shim/lock/own.h"
 #include "shim/lost_update.h"
 #include "shim/mappings.h"
+#include "shim/trace.h"
 #include "shim/undo.h"
 
 #include <errno.h>
@@ -42,6 +43,8 @@ static void note_for_lost_updates(struct touch *touch, int descriptor, int flags
 void touch_missed(struct touch *touch)
 {
     const struct table *table = touch->tables[touch->count - 1];
+    if (trace_on)
+        trace_event(TRACE_MISSED, 0, 0);
     if (touch_scope(table) >= SCOPE_SESSION)
         lost_update_missed(table, touch->key);
 }
@@ -63,6 +66,8 @@ bool touch_opened(struct touch *touch, int descriptor, int flags, bool hold)
 {
     int last = touch->count - 1;
     struct table *table = touch->tables[last];
+    if (__builtin_expect(trace_on, 0))
+        trace_descriptor(TRACE_OPEN, descriptor, (uint32_t)flags, hold);
     if (!touch_is_own_process())
         return true; /* a vfork child: its descriptors are not ours */
     enum scope scope = touch_scope(table);
@@ -116,6 +121,8 @@ uint32_t touch_before_close(int descriptor)
         undo_stream(descriptor, NULL);
     if ((word & DESCRIPTOR_READ) != 0 && kernel_fstat(descriptor, &status) == 0)
         lost_update_remember(tables_get(descriptor_table(word)), key, &status);
+    if (__builtin_expect(trace_on, 0))
+        trace_event(TRACE_CLOSE, descriptor, 0);
     return descriptor_take(descriptor);
 }
 
@@ -133,6 +140,8 @@ void touch_duplicated(int descriptor, int copy)
     if ((word & DESCRIPTOR_COUNTED) != 0)
         (void)lock_enter(tables_get(descriptor_table(word))->lock, -1, 0);
     (void)descriptor_set(copy, word, descriptor_key(descriptor));
+    if (__builtin_expect(trace_on, 0))
+        trace_event(TRACE_DUPLICATE, descriptor, copy);
     undo_duplicated(descriptor, copy);
 }
 
@@ -145,6 +154,8 @@ void touch_received(int descriptor)
         return;
     int flags = kernel_fcntl(descriptor, F_GETFL, 0);
     (void)descriptor_set(descriptor, word_for(place.table, flags), place.key);
+    if (trace_on)
+        trace_descriptor(TRACE_RECEIVED, descriptor, (uint32_t)flags, 0);
     if (undo_guards(place.table))
         undo_opened(place.table, descriptor, false);
 }

@@ -13,6 +13,7 @@
 #include "shim/lock/resolve.h"
 #include "shim/report.h"
 #include "shim/touch.h"
+#include "shim/trace.h"
 #include "shim/undo.h"
 #include "shim/lock/sparse.h"
 
@@ -293,6 +294,9 @@ static void start(void)
         atomic_store(&guard_state, GUARD_IDLE);
         return;
     }
+    trace_set_up(variable("LOCKSHIM_TRACE"));
+    if (trace_on)
+        trace_start();
     lock_notify = report_notice;
     struct inherited inherited;
     find_inherited(&inherited);
@@ -330,6 +334,8 @@ void start_forked(void)
     if (atomic_load(&guard_state) != GUARD_ACTIVE)
         return;
     lock_self_set_up();
+    if (trace_on)
+        trace_fork();
     touch_forked();
 }
 

@@ -9,6 +9,7 @@
 #include "shim/lost_update.h"
 #include "shim/mappings.h"
 #include "shim/report.h"
+#include "shim/trace.h"
 #include "shim/undo.h"
 
 #include <errno.h>
@@ -197,11 +198,28 @@ enum touch_answer touch_asks(struct touch *touch, int directory, const char *pat
     return touch_path(touch, directory, path, true, TOUCH_ASK) ? TOUCH_BEGUN : TOUCH_NOBODYS;
 }
 
+/* What opens is recorded once it has opened (touch_opened). */
+static void trace_touch(const struct touch *touch, int directory, const char *path, bool follow,
+                        enum touch_kind kind)
+{
+    if (touch->error != 0)
+        trace_refused(directory, path, follow, kind, touch->error);
+    else if (kind == TOUCH_ASK || kind == TOUCH_READ || kind == TOUCH_NAME)
+        trace_path(kind == TOUCH_ASK    ? TRACE_ASK
+                   : kind == TOUCH_READ ? TRACE_LIST
+                                        : TRACE_NAME,
+                   directory, path, follow, 0);
+    else if (kind == TOUCH_REMOVE)
+        trace_path(follow ? TRACE_TRUNCATE : TRACE_REMOVE, directory, path, follow, 0);
+}
+
 bool touch_found(struct touch *touch, const struct place *place, int directory, const char *path,
                  bool follow, enum touch_kind kind)
 {
     if (!touch_place(touch, place, kind))
         return false;
+    if (__builtin_expect(trace_on, 0))
+        trace_touch(touch, directory, path, follow, kind);
     check_lost_update(touch, place, directory, path, follow, kind);
     if (undo_guards(place->table))
         undo_path(touch, place, directory, path, follow, kind);
@@ -237,6 +255,18 @@ bool touch_wants_names(const struct touch *touch)
     return undo_guards(touch->tables[0]);
 }
 
+static void trace_both(const struct touch *touch, const struct undo_name *name,
+                       const struct undo_name *other)
+{
+    uint32_t flags = name->kind == TOUCH_READ      ? TRACE_LINKED
+                     : name->kind == TOUCH_REPLACE ? TRACE_EXCHANGED
+                                                   : 0;
+    if (touch->error != 0)
+        trace_refused(other->directory, other->path, false, other->kind, touch->error);
+    else
+        trace_two_paths(name->directory, name->path, other->directory, other->path, flags);
+}
+
 bool touch_two_paths(struct touch *touch, int directory, const char *path, enum touch_kind kind,
                      int other_directory, const char *other_path, enum touch_kind other_kind)
 {
@@ -254,6 +284,9 @@ bool touch_two_paths(struct touch *touch, int directory, const char *path, enum 
         if (!same)
             touch_also(touch, &other, other_kind);
     }
+    if (__builtin_expect(trace_on, 0))
+        trace_both(touch, &(struct undo_name){&place, directory, path, kind},
+                   &(struct undo_name){&other, other_directory, other_path, other_kind});
     check_lost_update(touch, &place, directory, path, false, kind);
     check_lost_update(touch, &other, other_directory, other_path, false, other_kind);
     touch->first_key = place.key;
@@ -285,6 +318,19 @@ void touch_removed(struct touch *touch)
     lost_update_removed(touch->tables[0], touch->key);
 }
 
+static void trace_change(const struct touch *touch, int descriptor, uint32_t word,
+                         enum touch_kind kind)
+{
+    if (touch->error != 0 || kind < TOUCH_CHANGE)
+        return;
+    if (kind == TOUCH_REMOVE) {
+        trace_descriptor(TRACE_RESIZE, descriptor, 0, 0);
+    } else if ((word & DESCRIPTOR_TRACED) == 0) {
+        trace_descriptor(TRACE_WRITE, descriptor, 0, 0);
+        descriptor_change(descriptor, 0, DESCRIPTOR_TRACED);
+    }
+}
+
 bool touch_descriptor(struct touch *touch, int descriptor, uint32_t word, enum touch_kind kind)
 {
     if ((word & DESCRIPTOR_TABLE) == 0)
@@ -292,6 +338,8 @@ bool touch_descriptor(struct touch *touch, int descriptor, uint32_t word, enum t
     struct table *table = tables_get(descriptor_table(word));
     if (!touch_table(touch, table, kind, descriptor_key(descriptor)))
         return false;
+    if (__builtin_expect(trace_on, 0))
+        trace_change(touch, descriptor, word, kind);
     if (kind >= TOUCH_CHANGE && undo_guards(table))
         undo_descriptor(touch, table, descriptor);
     touch->counted[0] = false; /* the file may be taken out of the table while the call goes on */
@@ -358,6 +406,8 @@ static bool end_in_order(struct lock *lock, void *context)
 
 void touch_process_ends(void)
 {
+    if (trace_on)
+        trace_event(TRACE_END, 0, 0);
     lock_each(end_in_order, NULL);
 }
 
