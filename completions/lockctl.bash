@@ -66,7 +66,7 @@ _lockctl_value() {
     esac
 }
 
-# The place of the command's first word among those of `lockctl run`, or nothing.
+# The place of the command's first word among those of `lockctl run` or `advise`, or nothing.
 _lockctl_guarded() {
     local options=$1 i
     for ((i = 2; i < COMP_CWORD; i++)); do
@@ -115,7 +115,7 @@ _lockctl() {
     else
         options=$(_lockctl_options "$program" "$command")
     fi
-    if [ "$command" = run ]; then
+    if [[ $command = run || $command = advise ]]; then
         first=$(_lockctl_guarded "$options")
         if [ -n "$first" ]; then
             _lockctl_command "$first"

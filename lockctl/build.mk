@@ -1,7 +1,8 @@
 # lockctl: one file a command, over the shim's own lock and settings.
 DEPS_BUILD += libbsd-dev libinih-dev libncurses-dev libsmartcols-dev
 
-LOCKCTL_SOURCES := $(wildcard lockctl/*.c lockctl/inspect/*.c lockctl/doctor/*.c lockctl/top/*.c)
+LOCKCTL_SOURCES := $(wildcard lockctl/*.c lockctl/inspect/*.c lockctl/doctor/*.c lockctl/top/*.c \
+	lockctl/advise/*.c)
 LOCKCTL_OBJECTS := $(LOCKCTL_SOURCES:%.c=$(BUILD)/obj/%.o)
 LOCKCTL_CFLAGS = $(BASE_CFLAGS) $(CFLAGS) $(HARDENED) $(shell pkg-config --cflags libbsd-overlay inih ncursesw smartcols) \
 	-DLIBDIR='"$(SHIMDIR)"' -DSHIMSETDIR='"$(SHIMSETDIR)"'
@@ -29,4 +30,4 @@ install-lockctl: $(BUILD)/lockctl
 	install -D $(BUILD)/lockctl $(DESTDIR)$(BINDIR)/lockctl
 
 LINT_C += $(LOCKCTL_SOURCES) $(wildcard lockctl/*.h lockctl/inspect/*.h lockctl/doctor/*.h \
-	lockctl/top/*.h)
+	lockctl/top/*.h lockctl/advise/*.h)

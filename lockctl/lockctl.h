@@ -43,6 +43,8 @@ int log_command(const struct command_description *description, int count, char *
 int metrics_command(const struct command_description *description, int count, char **words);
 int break_command(const struct command_description *description, int count, char **words);
 int recover_command(const struct command_description *description, int count, char **words);
+int advise_command(const struct command_description *description, int count, char **words);
+extern const char ADVISE_DETAILS[];
 extern const char BREAK_DETAILS[];
 int top_command(const struct command_description *description, int count, char **words);
 extern const char RECOVER_DETAILS[];

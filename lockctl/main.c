@@ -40,6 +40,9 @@ static const struct command_description COMMANDS[] = {
     {"recover", "[--accept|--rollback|--list] [TABLE|LOCK...]",
      "after a holder died inside: put the table back, or accept it", RECOVER_DETAILS,
      recover_command},
+    {"advise", "[OPTIONS] [--] COMMAND [ARGUMENT...]",
+     "run a command once on a copy of its table: which scope does it need?", ADVISE_DETAILS,
+     advise_command},
 };
 static const size_t COMMAND_COUNT = sizeof COMMANDS / sizeof *COMMANDS;
 

@@ -59,9 +59,11 @@ static int wrong_usage(const struct command_description *description, int code, 
 }
 
 /* The letters as getopt wants them, and the long names. */
-static void describe(const struct argument_option *options, size_t count, char *letters,
+static void describe(const struct argument_option *options, size_t count, bool stops, char *letters,
                      struct option *names)
 {
+    if (stops)
+        *letters++ = '+';
     *letters++ = ':';
     *letters++ = 'h';
     for (size_t i = 0; i < count; i++) {
@@ -91,10 +93,11 @@ int arguments_parse(const struct command_description *description,
                     void *context, void (*more_help)(void), int word_count, char **words,
                     char ***rest)
 {
-    char letters[2 * OPTIONS_MAXIMUM + 3];
+    char letters[2 * OPTIONS_MAXIMUM + 4];
+    bool stops = strstr(description->arguments, "COMMAND") != NULL;
     struct option names[OPTIONS_MAXIMUM + 2] = {{NULL, 0, NULL, 0}};
     int code;
-    describe(options, count, letters, names);
+    describe(options, count, stops, letters, names);
     while ((code = getopt_long(word_count, words, letters, names, NULL)) != -1) {
         if (code == 'h' || code == HELP_CODE)
             return print_help(description, options, count, more_help);

@@ -25,6 +25,7 @@ typedef int argument_taker(void *context, int option, const char *value);
 /*
  * Parses `words`; --help is known to all. Returns -1 to go on, with *rest the words that remain
  * (NULL-terminated), or an exit status after --help or a complaint.
+ * Where the words are a COMMAND (description->arguments says so), options end at the first of them.
  * `more_help`, if not NULL, prints what the help ends with (before the command's details).
  */
 int arguments_parse(const struct command_description *description,
