@@ -4,5 +4,6 @@ include $(wildcard tests/unit/build.mk tests/surface/build.mk tests/e2e/build.mk
 	tests/model/build.mk \
 	tests/rollback/build.mk \
 	tests/inspect/build.mk \
-	tests/top/build.mk tests/packaging/build.mk)
+	tests/top/build.mk tests/packaging/build.mk \
+	tests/advise/build.mk)
 LINT_SH += tests/install-deps.sh

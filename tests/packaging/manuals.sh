@@ -25,7 +25,7 @@ same "settings are found in the source" yes "$([ "$(wc -w <<<"$settings")" -gt 5
 same "the keys of lockshim.conf(5)" "$(words <<<"$settings eager")" \
     "$(sed -nE 's/^\.It Cm ([a-z-]+) No = .*/\1/p' man/lockshim.conf.5 | words)"
 same "the variables of liblockshim.so(8)" \
-    "$(words <<<"$variables LOCKSHIM_TABLE LOCKSHIM_TABLES LOCKSHIM_EAGER")" \
+    "$(words <<<"$variables LOCKSHIM_TABLE LOCKSHIM_TABLES LOCKSHIM_EAGER LOCKSHIM_TRACE")" \
     "$(section ENVIRONMENT man/liblockshim.so.8 | sed -nE 's/^\.It Ev (LOCKSHIM_[A-Z_]+)$/\1/p' | words)"
 chosen=0
 for setting in $settings; do
