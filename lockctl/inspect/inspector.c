@@ -33,6 +33,12 @@ struct watched {
     uint64_t since;
 };
 
+/* A ring, told of only when a later reading of the list has it as well. */
+struct seen_ring {
+    uint64_t number;
+    uint64_t since; /* which reading it was first seen in */
+};
+
 struct inspector {
     struct inspect_request request;
     struct arena arena;
@@ -45,6 +51,9 @@ struct inspector {
     struct arena again_arena;
     struct kernel_view again; /* another reading; of a live view, the one before */
     bool read_before;         /* there was one before */
+    bool looked;              /* at least once */
+    struct seen_ring *rings;  /* in a live view: at the last look */
+    size_t ring_count;
 };
 
 struct inspector *inspector_open(const struct inspect_request *request)
@@ -62,6 +71,7 @@ void inspector_close(struct inspector *inspector)
     arena_reset(&inspector->view_arena);
     arena_reset(&inspector->again_arena);
     free(inspector->watched);
+    free(inspector->rings);
     free(inspector);
 }
 
@@ -415,6 +425,41 @@ static void keep_rings(struct inspection *picture, const uint64_t *before, size_
     }
 }
 
+static uint64_t first_seen(const struct inspector *inspector, uint64_t number)
+{
+    for (size_t i = 0; i < inspector->ring_count; i++)
+        if (inspector->rings[i].number == number)
+            return inspector->rings[i].since;
+    return inspector->viewed_at;
+}
+
+static void note_rings(struct inspector *inspector, bool confirmed)
+{
+    const struct inspection *picture = &inspector->picture;
+    struct seen_ring *rings = NULL;
+    for (size_t i = 0; i < picture->cycle_count; i++) {
+        uint64_t number = ring_number(&picture->cycles[i]);
+        rings = grow(rings, i, sizeof *rings);
+        rings[i] = (struct seen_ring){number, confirmed ? 0 : first_seen(inspector, number)};
+    }
+    free(inspector->rings);
+    inspector->rings = rings;
+    inspector->ring_count = picture->cycle_count;
+}
+
+/* A live view does not wait: what it sees for the first time it tells of at the next reading. */
+static void keep_rings_of_before(struct inspector *inspector)
+{
+    struct inspection *picture = &inspector->picture;
+    size_t old = 0;
+    uint64_t *before = arena_take(&inspector->arena, (picture->cycle_count + 1) * sizeof *before);
+    note_rings(inspector, false);
+    for (size_t i = 0; i < inspector->ring_count; i++)
+        if (inspector->rings[i].since != inspector->viewed_at)
+            before[old++] = inspector->rings[i].number;
+    keep_rings(picture, before, old);
+}
+
 /* --- asleep in the kernel --- */
 
 /* What is behind an inspected process; the inspection hands out its first member. */
@@ -530,6 +575,7 @@ static bool look_at_rings_again(struct inspector *inspector)
     for (size_t i = 0; i < count; i++)
         before[i] = ring_number(&picture->cycles[i]);
     (void)kernel_poll(NULL, 0, WATCH_RING);
+    inspector->viewed_at = 0; /* or a live view would not read again */
     bool looked = look_once(inspector);
     if (looked)
         keep_rings(picture, before, count);
@@ -542,8 +588,14 @@ const struct inspection *inspector_look(struct inspector *inspector)
     struct inspection *picture = &inspector->picture;
     if (!look_once(inspector))
         return NULL;
-    if (picture->cycle_count > 0 && !inspector->request.live && !look_at_rings_again(inspector))
+    bool first = !inspector->request.live || !inspector->looked;
+    inspector->looked = true;
+    if (picture->cycle_count > 0 && first && !look_at_rings_again(inspector))
         return NULL;
+    if (first)
+        note_rings(inspector, true);
+    else
+        keep_rings_of_before(inspector);
     watch_sleepers(inspector);
     for (size_t i = 0; i < picture->count; i++)
         verdict_judge(&picture->locks[i], picture, inspector->request.stuck_after,

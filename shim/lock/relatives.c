@@ -190,7 +190,7 @@ static void build_chain(struct chain *chain, pid_t process)
         struct process_status status;
         if (!process_status_read(process, &status) || status.parent <= 1)
             return;
-        struct blocked blocked;
+        struct blocked blocked = {.count = 0};
         blocked_find(status.parent, &blocked);
         if (!blocked.on_child && !touches_chain(chain, status.parent, &blocked))
             return;
@@ -261,7 +261,7 @@ static bool waits(const struct chain *chain, struct visited *visited, pid_t proc
         return true;
     if (depth > 8 || !note_visit(visited, process))
         return false;
-    struct blocked blocked;
+    struct blocked blocked = {.count = 0};
     blocked_find(process, &blocked);
     if (blocked.count == 0)
         return false;
@@ -297,7 +297,7 @@ static bool is_ancestor(pid_t ancestor, pid_t process)
 /* The cheap questions first: most holders are busy, or wait for children that we are none of. */
 bool relatives_wait_for(pid_t holder, pid_t process)
 {
-    struct blocked blocked;
+    struct blocked blocked = {.count = 0};
     if (holder == process)
         return false;
     blocked_find(holder, &blocked);

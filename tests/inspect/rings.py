@@ -1,6 +1,13 @@
 #!/usr/bin/python3
 """Who waits behind whom, and in rings."""
-from common import act, at, look, main, ok, run, same, soon, start, waiting, work
+import re
+import struct
+import subprocess
+import time
+
+from common import ACT, LOCKCTL, act, at, look, main, ok, run, same, soon, start, waiting, work
+
+WAITERS = 36864  # where they begin in a registry
 
 
 def ring(count):
@@ -33,6 +40,55 @@ def rings_of_three():
 
 def rings_of_ten():
     ring(10)
+
+
+def live():
+    """A live view tells of a ring at once if it begins with it, else when it has seen it twice."""
+    def looks(count):
+        return subprocess.Popen([LOCKCTL, "top", "--batch", "-d", "0.4", "-n", str(count), "T", "U"],
+                                stdout=subprocess.PIPE, text=True)
+
+    def verdicts(process):
+        return re.findall(r"\b(deadlock|healthy)\b", process.communicate(timeout=60)[0])
+
+    for table in "TU":
+        start(ACT, f"cat {table}/n", f"mark {table}1", f"await {table}+", guard="process", table=table)
+        at(f"{table}1")
+    records = {}
+    for table in "TU":
+        with open(f"{table}.lock.registry", "rb") as registry:
+            records[table] = registry.read(512)[384:]
+
+    def forge(waits):
+        """Whoever holds the one table is said to wait for the other, or no longer."""
+        for table, other in ("TU", "UT"):
+            holder = records[other]
+            number, _, start_time, since = struct.unpack_from("<iIQQ", holder)
+            namespace, = struct.unpack_from("<Q", holder, 32)
+            boot, = struct.unpack_from("<Q", holder, 64)
+            waiter = struct.pack("<iIQQQIiQiIQ", number if waits else 0, 1, start_time, since, namespace, 0, 0,
+                                 boot, number, 1, 0)
+            with open(f"{table}.lock.registry", "r+b") as registry:
+                registry.seek(WAITERS)
+                registry.write(waiter)
+                registry.seek(32)
+                registry.write(struct.pack("<I", 1 if waits else 0))
+
+    top = looks(16)
+    for _ in range(8):
+        time.sleep(0.55)
+        forge(True)
+        time.sleep(0.2)
+        forge(False)
+    same("what is seen but once is no ring", set(), set(verdicts(top)) - {"healthy"})
+    forge(True)
+    ok("a ring at the first look", "deadlock" in verdicts(looks(1)))
+    forge(False)
+    top = looks(8)
+    time.sleep(0.6)
+    forge(True)
+    told = verdicts(top)
+    ok("a ring later", "deadlock" in told[-3:] and told[:1] == ["healthy"], told)
 
 
 def no_ring():
@@ -92,5 +148,5 @@ def behind_several():
 
 
 if __name__ == "__main__":
-    main(rings_of_two, rings_of_three, rings_of_ten, no_ring, with_oneself, through_commands,
+    main(live, rings_of_two, rings_of_three, rings_of_ten, no_ring, with_oneself, through_commands,
          guarded_in_a_ring, behind_several)
