@@ -360,7 +360,7 @@ static void let_go(struct break_plan *plan)
         if (plan->victims[i].shared && plan->victims[i].entry != NULL)
             takeover_unlock(&plan->victims[i].lock);
     if (registry_usable(&plan->registry))
-        registry_wake(&plan->registry);
+        registry_wake(&plan->registry, 0);
     if (plan->successor >= 0) {
         (void)close(plan->successor);
         plan->successor = -1;

@@ -195,7 +195,7 @@ static void let_go(int descriptor, struct registry *registry)
 {
     (void)kernel_flock(descriptor, LOCK_UN);
     (void)kernel_close(descriptor);
-    registry_wake(registry);
+    registry_wake(registry, 0);
     registry_close(registry);
 }
 

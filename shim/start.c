@@ -130,6 +130,8 @@ static void look_at_inherited_file(int descriptor)
     if (lock != NULL && lock->entry == NULL &&
         descriptor > own_anchor_candidate(OWN_ANCHOR_NUMBERS - 1))
         lock_adopt(lock, descriptor, is_process_scope(lock));
+    else if (lock != NULL)
+        atomic_store(&lock->may_borrow, true);
     else
         touch_received(descriptor);
 }

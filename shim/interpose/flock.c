@@ -18,6 +18,8 @@ INTERPOSE int flock(int descriptor, int operation)
 {
     struct lock *lock = touch_guarding() ? lock_behind(descriptor) : NULL;
     int result;
+    if (lock != NULL)
+        atomic_store(&lock->may_borrow, true);
     if (lock == NULL || !lock_program_flock(lock, descriptor, operation, &result))
         return REAL(flock)(descriptor, operation);
     if (result == 0) {

@@ -294,7 +294,7 @@ static void let_go(struct command *command, size_t index, bool by_signal)
     bool undone = settle_journal(command, index, &registry, by_signal);
     publish_end(&registry, entry, by_signal, undone);
     (void)kernel_flock(entry->descriptor, LOCK_UN);
-    registry_wake(&registry);
+    registry_wake(&registry, 0);
     registry_close(&registry);
 }
 

@@ -132,11 +132,14 @@ static bool withdraw_from(struct lock *held, void *context)
     return true;
 }
 
-void deadlock_publish(struct lock *wanted, uint64_t since)
+bool deadlock_publish(struct lock *wanted, uint64_t since)
 {
     struct publication publication = {wanted, since};
+    if (!we_hold_another(wanted))
+        return false;
     lock_each(publish_in, &publication);
     atomic_thread_fence(memory_order_seq_cst);
+    return true;
 }
 
 void deadlock_withdraw(struct lock *wanted)

@@ -11,9 +11,10 @@
 
 /*
  * Writes into the registries of all locks that we hold that we are blocked on this one, since then.
- * Held by another thread for a session only, a lock does not count: that thread goes on.
+ * Held by another thread for a session only, a lock does not count: that thread goes on. False when
+ * we hold none that counts.
  */
-void deadlock_publish(struct lock *wanted, uint64_t since);
+bool deadlock_publish(struct lock *wanted, uint64_t since);
 void deadlock_withdraw(struct lock *wanted);
 
 /* We let go of a lock: nobody who holds it is blocked any more. Right after registry_usable(). */

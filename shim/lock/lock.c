@@ -60,7 +60,7 @@ static void let_go(struct lock *lock, uint64_t releasing)
     int descriptor = atomic_load(&lock->descriptor);
     int level = lock->level;
     uint64_t acquisition = lock->acquisition;
-    bool waiters = false;
+    uint32_t waiters = 0;
     /* Whoever has broken the lock lets go of it, and has settled what the registry says. */
     if (fence_begin(&lock->fence)) {
         waiters = publish_leaving(lock);
@@ -75,8 +75,8 @@ static void let_go(struct lock *lock, uint64_t releasing)
         own_close(descriptor);
         return;
     }
-    if (waiters)
-        registry_wake(&lock->registry);
+    if (waiters > 0)
+        registry_wake(&lock->registry, waiters);
 }
 
 /*
@@ -115,8 +115,7 @@ static int take(struct lock *lock, int64_t timeout, struct registry_head *head)
     do {
         result = lock_attempt(lock, head);
         if (result == -EWOULDBLOCK) {
-            result = lock_wait(lock, timeout);
-            (void)registry_look(&lock->registry, head);
+            result = lock_wait(lock, timeout, head);
         }
         if (result == 0 && !registry_usable(&lock->registry) && lock->level == 0 && !lock->shared) {
             publish_mend(lock);
@@ -127,7 +126,7 @@ static int take(struct lock *lock, int64_t timeout, struct registry_head *head)
     } while (result == -EINPROGRESS);
     if (result == -EOWNERDEAD) {
         unlock(lock, atomic_load(&lock->descriptor), 0);
-        registry_wake(&lock->registry);
+        registry_wake(&lock->registry, 0);
     }
     return result;
 }

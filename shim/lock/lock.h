@@ -55,6 +55,8 @@ struct lock {
     _Atomic uintptr_t releaser; /* the thread that is letting go */
     _Atomic int descriptor;     /* of the lock file; -1: not open */
     _Atomic int borrowed;       /* the program's own descriptor that has the flock, or -1 */
+    _Atomic bool may_borrow;    /* the program has a descriptor of the lock file, as far as known */
+    uint64_t borrow_looked;     /* when its descriptors were last looked through for one */
     _Atomic bool program_wants; /* the program itself has the lock (through `borrowed`) */
     uint64_t device, inode;     /* of what `descriptor` has open */
     uint64_t path_checked;      /* when the path was last compared with it */
@@ -197,7 +199,7 @@ int lock_attempt(struct lock *lock, struct registry_head *head);
 
 /* Is the last holder expected back, in the middle of what it does (lock_reserve())? */
 bool lock_reserved_for_another(struct lock *lock, const struct registry_head *head);
-int lock_wait(struct lock *lock, int64_t timeout);
+int lock_wait(struct lock *lock, int64_t timeout, struct registry_head *head);
 bool lock_range_taken(int descriptor, int from_level);
 int lock_borrow(struct lock *lock);
 void lock_tell(struct lock *lock, const struct lock_notice *notice);

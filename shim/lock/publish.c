@@ -256,7 +256,7 @@ static void leave_joined(struct lock *lock, const struct registry_head *head, bo
         registry_add(&lock->registry, REGISTRY_OFFSET(head.joined), -1);
 }
 
-bool publish_leaving(struct lock *lock)
+uint32_t publish_leaving(struct lock *lock)
 {
     struct registry_head head;
     uint64_t held = registry_now() - lock->acquired_at;
@@ -267,7 +267,7 @@ bool publish_leaving(struct lock *lock)
         lock->generation++;
     }
     if (!registry_look(&lock->registry, &head))
-        return false;
+        return 0;
     leave_reservation(lock, &head);
     if (lock->level == 0)
         registry_held(&lock->registry, &head, held);
@@ -280,7 +280,7 @@ bool publish_leaving(struct lock *lock)
     registry_clear_holder(&lock->registry, lock->slot, lock_self.process);
     lock->slot = -1;
     deadlock_released(lock);
-    return head.waiting > 0;
+    return head.waiting;
 }
 
 /* Did the last holder die inside, and does that keep us out? */
@@ -399,7 +399,7 @@ bool publish_was_broken(struct lock *lock)
     if (holder == lock_self.process || holder == (pid_t)KERNEL_CALL(SYS_getppid, 0, 0, 0, 0, 0, 0))
         return head.exclusive.acquisition == head.broken;
     (void)kernel_flock(atomic_load(&lock->descriptor), LOCK_UN);
-    registry_wake(&lock->registry);
+    registry_wake(&lock->registry, 0);
     return true;
 }
 

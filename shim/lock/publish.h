@@ -28,10 +28,10 @@ int publish_check_crash(struct lock *lock, struct registry_head *head);
 void publish_entered(struct lock *lock, struct registry_head *head, bool changes);
 
 /*
- * About to let go: what we did counts. True when somebody waits, and registry_wake() is due after
+ * About to let go: what we did counts. Returns how many wait, and registry_wake() is due after
  * the unlock. One who queues up in between looks again by itself, soon.
  */
-bool publish_leaving(struct lock *lock);
+uint32_t publish_leaving(struct lock *lock);
 
 /*
  * After exec: was the lock that came with us broken meanwhile? Then what the look at it has locked

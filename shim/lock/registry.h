@@ -304,12 +304,22 @@ bool registry_wait_check(struct registry *registry, int slot, const struct regis
 /* Sleeps until the slot's word is no longer `wake`, or the time is over. */
 void registry_wait_sleep(struct registry *registry, int slot, uint32_t wake, int64_t nanoseconds);
 
-/* How many living waiters came before this one (the dead ones are cleared on the way). */
-int registry_wait_rank(struct registry *registry, int slot, const struct registry_waiter *waiter);
+/*
+ * How many living waiters came before this one (the dead ones are cleared on the way). `waiting`
+ * here and below: what the head says, which saves looking further; 0 where it was not read.
+ */
+int registry_wait_rank(struct registry *registry, int slot, const struct registry_waiter *waiter,
+                       uint32_t waiting);
 
-/* The lock is free, or those in front have moved: wakes the REGISTRY_WOKEN who came first. */
+/*
+ * The lock is free: wakes who came first; where that one is not asleep (it is on its way, or it was
+ * stopped) the next one too, up to REGISTRY_WOKEN of them.
+ */
 #define REGISTRY_WOKEN 3
-void registry_wake(struct registry *registry);
+void registry_wake(struct registry *registry, uint32_t waiting);
+
+/* Those in front have moved up: wakes the one that now belongs to them, to keep watch. */
+void registry_wake_watcher(struct registry *registry, uint32_t waiting);
 
 /*
  * The owner that we belong to has the lock now: wakes those who wait for it on behalf of the same

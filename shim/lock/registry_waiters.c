@@ -47,7 +47,7 @@ static void clear(struct registry *registry, int slot)
 {
     static const struct registry_waiter none;
     if (registry_write(registry, waiter_offset(slot), &none, sizeof none))
-        count_down(registry, REGISTRY_OFFSET(head.waiting));
+        registry_add(registry, REGISTRY_OFFSET(head.waiting), -1);
 }
 
 static uint32_t count_waiting(struct registry *registry)
@@ -70,10 +70,10 @@ struct scan {
     struct registry_waiter chunk[CHUNK];
 };
 
-static void begin_scan(struct scan *scan, struct registry *registry)
+static void begin_scan(struct scan *scan, struct registry *registry, uint32_t waiting)
 {
     scan->registry = registry;
-    scan->waiting = count_waiting(registry);
+    scan->waiting = waiting <= REGISTRY_WAITERS ? waiting : 0;
     scan->seen = 0;
     scan->next = 0;
 }
@@ -101,7 +101,10 @@ static const struct registry_waiter *scan_on(struct scan *scan)
  */
 static void correct_count(const struct scan *scan)
 {
-    if (scan->seen > scan->waiting)
+    if (scan->waiting == 0) /* nonsense, or not known */
+        (void)registry_write(scan->registry, REGISTRY_OFFSET(head.waiting), &scan->seen,
+                             sizeof scan->seen);
+    else if (scan->seen > scan->waiting)
         registry_add(scan->registry, REGISTRY_OFFSET(head.waiting),
                      (int)(scan->seen - scan->waiting));
     else if (scan->seen < scan->waiting && scan->next == REGISTRY_WAITERS)
@@ -184,13 +187,12 @@ static bool came_before(const struct registry_waiter *one, int slot,
     return one->since < other->since || (one->since == other->since && slot < other_slot);
 }
 
-int registry_wait_rank(struct registry *registry, int slot, const struct registry_waiter *waiter)
+int registry_wait_rank(struct registry *registry, int slot, const struct registry_waiter *waiter,
+                       uint32_t waiting)
 {
     struct scan scan;
     int before = 0;
-    begin_scan(&scan, registry);
-    if (scan.waiting == 0 && slot >= 0) /* wrong: we are waiting */
-        registry_add(registry, REGISTRY_OFFSET(head.waiting), 1);
+    begin_scan(&scan, registry, waiting);
     for (const struct registry_waiter *other; (other = scan_on(&scan)) != NULL;) {
         int other_slot = scan.next - 1;
         if (other_slot == slot || !came_before(other, other_slot, waiter, slot))
@@ -227,23 +229,30 @@ static void consider(struct first *first, int slot, const struct registry_waiter
     }
 }
 
-static void wake(struct registry *registry, int slot)
+/* True when somebody was asleep there. */
+static bool wake(struct registry *registry, int slot)
 {
     _Atomic uint32_t *word =
         registry_word(registry, waiter_offset(slot) + offsetof(struct registry_waiter, wake));
-    if (word != NULL)
-        (void)kernel_futex_add_and_wake(word, 1, 1);
+    return word != NULL && kernel_futex_add_and_wake(word, 1, 1) > 0;
 }
 
-void registry_wake(struct registry *registry)
+static void find_first(struct registry *registry, uint32_t waiting, struct scan *scan,
+                       struct first *first)
+{
+    first->count = 0;
+    begin_scan(scan, registry, waiting);
+    for (const struct registry_waiter *waiter; (waiter = scan_on(scan)) != NULL;)
+        consider(first, scan->next - 1, waiter);
+}
+
+void registry_wake(struct registry *registry, uint32_t waiting)
 {
     struct scan scan;
-    struct first first = {.count = 0};
-    begin_scan(&scan, registry);
-    for (const struct registry_waiter *waiter; (waiter = scan_on(&scan)) != NULL;)
-        consider(&first, scan.next - 1, waiter);
-    for (int i = 0; i < first.count; i++)
-        wake(registry, first.slots[i]);
+    struct first first;
+    find_first(registry, waiting, &scan, &first);
+    for (int i = 0; i < first.count && !wake(registry, first.slots[i]); i++) {
+    }
     /* Nobody there: a count that is wrong would be looked after at every release. */
     static const uint32_t none;
     if (first.count == 0)
@@ -252,12 +261,21 @@ void registry_wake(struct registry *registry)
         correct_count(&scan);
 }
 
+void registry_wake_watcher(struct registry *registry, uint32_t waiting)
+{
+    struct scan scan;
+    struct first first;
+    find_first(registry, waiting, &scan, &first);
+    if (first.count == REGISTRY_WOKEN)
+        (void)wake(registry, first.slots[REGISTRY_WOKEN - 1]);
+}
+
 void registry_wake_companions(struct registry *registry, pid_t process, pid_t supervisor)
 {
     struct scan scan;
-    begin_scan(&scan, registry);
+    begin_scan(&scan, registry, count_waiting(registry));
     for (const struct registry_waiter *waiter; (waiter = scan_on(&scan)) != NULL;) {
         if (waiter->process == process || (supervisor != 0 && waiter->supervisor == supervisor))
-            wake(registry, scan.next - 1);
+            (void)wake(registry, scan.next - 1);
     }
 }

@@ -4,10 +4,9 @@
  *
  * Waiters queue up in the registry. The first few keep watch: on a word in their slot that a holder
  * bumps when it lets go (futex), or on the holder's process where only its end frees the lock
- * (pidfd). The others sleep until the one in front of them has moved, so that a release wakes a
- * few, not all. Whatever goes wrong with the registry, every waiter tries again by itself: those in
- * front every 20 ms; the next ones, as those may all be stopped, five times a second; the rest
- * once.
+ * (pidfd). The others sleep until they have moved up, so that a release wakes one, not all.
+ * Whatever goes wrong with the registry, every waiter tries again by itself: those in front every
+ * 20 ms; the next ones, as those may all be stopped, five times a second; the rest once.
  */
 #include "shim/lock/command_member.h"
 #include "shim/lock/deadlock.h"
@@ -20,6 +19,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #define MILLISECOND 1000000ll
 #define SECOND 1000000000ll
@@ -29,6 +29,7 @@
 #define NEAR 16
 #define TICK_NEAR (200 * MILLISECOND)
 #define TICK_BEHIND (1000 * MILLISECOND)
+#define FIRST_LOOK (2 * MILLISECOND)
 #define FIRST_LOOK_AGAIN (25 * MILLISECOND)
 #define LOOK_AGAIN_AT_MOST (1000 * MILLISECOND)
 #define LOOK_SELDOM 5 /* far behind in the queue: that many times less often */
@@ -44,6 +45,7 @@ struct wait {
     int rank;                    /* in the queue, when it was last asked for */
     struct registry_waiter self; /* as it stands in the queue */
     int slot;
+    bool looked;
     bool told;
     bool slept;
     bool behind_joined; /* the holder waits for us, but another one has joined it already */
@@ -170,12 +172,47 @@ static int join(struct wait *wait)
     return -EDEADLK;
 }
 
+/*
+ * Has the program itself the lock, through a descriptor of its own? Where none is known of, they
+ * are looked through all the same, but not at every wait.
+ */
+static bool borrow(struct wait *wait)
+{
+    struct lock *lock = wait->lock;
+    uint64_t now = registry_now();
+    if (!atomic_load(&lock->may_borrow) && lock->borrow_looked != 0 &&
+        now - lock->borrow_looked < LOOK_AGAIN_AT_MOST)
+        return false;
+    lock->borrow_looked = now;
+    if (lock_borrow(lock) != 0)
+        return false;
+    atomic_store(&lock->may_borrow, true);
+    return true;
+}
+
+/*
+ * Most waits are over before it would be worth a look at who waits for whom. At once it is looked
+ * where that will have an end only by the look: the holder is our parent, the lock is the
+ * program's own, or we hold another one.
+ */
+static bool is_urgent(struct lock *lock, bool holds_another)
+{
+    struct registry_holder holder;
+    if (holds_another || atomic_load(&lock->may_borrow))
+        return true;
+    pid_t parent = (pid_t)KERNEL_CALL(SYS_getppid, 0, 0, 0, 0, 0, 0);
+    return registry_usable(&lock->registry) &&
+           registry_read(&lock->registry, REGISTRY_OFFSET(head.exclusive), &holder,
+                         sizeof holder) &&
+           (holder.process == parent || holder.supervisor == parent);
+}
+
 /* Looks at who waits for whom: 0 when that let us in, -EWOULDBLOCK to wait on, or an error. */
 static int look_at_relations(struct wait *wait)
 {
     struct lock *lock = wait->lock;
     wait->behind_joined = false;
-    if (lock_borrow(lock) == 0)
+    if (borrow(wait))
         return 0;
     if (level_holder_waits_for_us(lock, 0))
         return lock->dependents == DEPENDENTS_JOIN ? join(wait) : -EDEADLK;
@@ -243,8 +280,10 @@ static void sleep_a_while(struct wait *wait, uint32_t wake)
     struct registry *registry = &wait->lock->registry;
     struct registry_head head;
     bool usable = registry_usable(registry) && registry_look(registry, &head);
-    int rank = usable ? registry_wait_rank(registry, wait->slot, &wait->self) : 0;
+    int rank = usable ? registry_wait_rank(registry, wait->slot, &wait->self, head.waiting) : 0;
     wait->rank = rank;
+    if (usable && head.waiting == 0 && wait->slot >= 0) /* wrong: we are waiting */
+        registry_add(registry, REGISTRY_OFFSET(head.waiting), 1);
     int64_t tick = usable ? choose_tick(wait, &head, rank) : TICK_IN_FRONT;
     int64_t look = (int64_t)(wait->next_look - registry_now());
     if (look > 0 && look < tick)
@@ -294,15 +333,6 @@ static uint32_t wake_word(struct wait *wait)
     return wait->self.wake;
 }
 
-/* Stands back, without a look at the lock itself, where it is kept for another one. */
-static int attempt(const struct wait *wait)
-{
-    struct registry_head head;
-    if (registry_look(&wait->lock->registry, &head) && lock_reserved_for_another(wait->lock, &head))
-        return -EWOULDBLOCK;
-    return lock_attempt(wait->lock, &head);
-}
-
 /* Each look is dear where many processes run, and together the many waiters' would add up. */
 static int64_t next_look_after(const struct wait *wait)
 {
@@ -310,18 +340,22 @@ static int64_t next_look_after(const struct wait *wait)
     return wait->look_interval * (times < LOOK_SELDOM ? times : LOOK_SELDOM);
 }
 
-static int wait_in_queue(struct wait *wait)
+static int wait_in_queue(struct wait *wait, struct registry_head *head)
 {
     for (;;) {
         uint32_t word = wake_word(wait);
-        int result = attempt(wait);
+        int result = lock_attempt(wait->lock, head);
         if (result != -EWOULDBLOCK)
             return result;
         uint64_t now = registry_now();
-        if (now >= wait->next_look || wait->behind_joined) {
+        bool over = wait->timeout >= 0 && now - wait->began >= (uint64_t)wait->timeout;
+        if (now >= wait->next_look || wait->behind_joined || (over && !wait->looked)) {
+            wait->looked = true;
             result = look_at_relations(wait);
-            if (result != -EWOULDBLOCK)
+            if (result != -EWOULDBLOCK) {
+                (void)registry_look(&wait->lock->registry, head);
                 return result;
+            }
             now = registry_now();
             wait->next_look = now + (uint64_t)next_look_after(wait);
             if (wait->look_interval < LOOK_AGAIN_AT_MOST)
@@ -364,19 +398,22 @@ static struct registry_waiter describe_waiter(const struct lock *lock, uint64_t 
     };
 }
 
-static void leave_queue(struct wait *wait, int result)
+static void leave_queue(struct wait *wait, int result, const struct registry_head *head)
 {
     struct registry *registry = &wait->lock->registry;
-    struct registry_head head;
     registry_wait_end(registry, wait->slot, &wait->self);
     if (result == 0)
         registry_waited(registry, registry_now() - wait->began);
-    /* Those behind have moved up: the new ones in front begin to keep watch. */
-    if (registry_usable(registry) && registry_look(registry, &head) && head.waiting > 0)
-        registry_wake(registry);
+    if (!registry_usable(registry))
+        return;
+    /* Who gives up may have been the only one that was woken; who shares lets others in. */
+    if (result != 0 || wait->lock->shared)
+        registry_wake(registry, 0);
+    else if (head->waiting > REGISTRY_WOKEN)
+        registry_wake_watcher(registry, head->waiting - 1);
 }
 
-int lock_wait(struct lock *lock, int64_t timeout)
+int lock_wait(struct lock *lock, int64_t timeout, struct registry_head *head)
 {
     struct wait wait = {.lock = lock,
                         .began = registry_now(),
@@ -387,13 +424,14 @@ int lock_wait(struct lock *lock, int64_t timeout)
     wait.self = describe_waiter(lock, wait.began);
     registry_count(&lock->registry, COUNT_CONTENDED);
     wait.slot = registry_wait_begin(&lock->registry, &wait.self);
-    deadlock_publish(lock, wait.began);
+    bool holds_another = deadlock_publish(lock, wait.began);
+    wait.next_look = is_urgent(lock, holds_another) ? 0 : wait.began + FIRST_LOOK;
     atomic_fetch_add(&lock->waiting_threads, 1);
-    int result = wait_in_queue(&wait);
+    int result = wait_in_queue(&wait, head);
     watch_nobody(&wait);
     atomic_fetch_sub(&lock->waiting_threads, 1);
     deadlock_withdraw(lock);
-    leave_queue(&wait, result);
+    leave_queue(&wait, result, head);
     if (result != 0)
         tell_failure(lock, result, registry_now() - wait.began);
     return result;

@@ -150,9 +150,9 @@ static void test_is_cut_off_while_open(void **state)
         registry.lost = false; /* as for one who has looked just before */
         struct registry_waiter waiter = waiter_of(getpid(), 1);
         int slot = registry_wait_begin(&registry, &waiter);
-        (void)registry_wait_rank(&registry, slot, &waiter);
+        (void)registry_wait_rank(&registry, slot, &waiter, 0);
         registry_wait_sleep(&registry, slot, 1, 1000);
-        registry_wake(&registry);
+        registry_wake(&registry, 0);
         registry_wake_companions(&registry, getpid(), 0);
         registry_wait_end(&registry, slot, &waiter);
         registry_waited(&registry, 5);
@@ -355,20 +355,20 @@ static void test_the_queue(void **state)
     (void)registry_wait_begin(&registry, &gone);
     int first = registry_wait_begin(&registry, &one);
     int second = registry_wait_begin(&registry, &other);
-    assert_int_equal(registry_wait_rank(&registry, first, &one), 0);
-    assert_int_equal(registry_wait_rank(&registry, second, &other), 1);
+    assert_int_equal(registry_wait_rank(&registry, first, &one, 0), 0);
+    assert_int_equal(registry_wait_rank(&registry, second, &other, 0), 1);
     assert_int_equal(map_of(&registry)->head.waiting, 2);
     assert_true(registry_wait_check(&registry, first, &one, &wake));
     assert_false(registry_wait_check(&registry, first, &other, &wake));
     assert_false(registry_wait_check(&registry, -1, &one, &wake));
-    registry_wake(&registry);
+    registry_wake(&registry, 0);
     assert_true(registry_wait_check(&registry, first, &one, &wake));
     assert_int_equal(wake, 1);
     registry_wait_sleep(&registry, first, 0, 1000000000000); /* woken before it slept */
     registry_wait_end(&registry, second, &one);              /* not its own */
     assert_int_equal(map_of(&registry)->head.waiting, 2);
     registry_wait_end(&registry, first, &one);
-    assert_int_equal(registry_wait_rank(&registry, second, &other), 0);
+    assert_int_equal(registry_wait_rank(&registry, second, &other, 0), 0);
     registry_wait_end(&registry, second, &other);
     registry_wait_end(&registry, second, &other);
     registry_wait_end(&registry, -1, &other);
@@ -405,7 +405,7 @@ static void test_wrong_count(void **state)
     (void)state;
     struct registry registry = opened();
     registry_add(&registry, REGISTRY_OFFSET(head.waiting), 7);
-    registry_wake(&registry);
+    registry_wake(&registry, 0);
     assert_int_equal(map_of(&registry)->head.waiting, 0);
     registry_close(&registry);
 }
@@ -484,8 +484,8 @@ static void test_hostile_content(void **state)
         (void)registry_claim_holder(&registry, &self);
         struct registry_waiter waiter = waiter_of(getpid(), 1);
         int slot = registry_wait_begin(&registry, &waiter);
-        (void)registry_wait_rank(&registry, slot, &waiter);
-        registry_wake(&registry);
+        (void)registry_wait_rank(&registry, slot, &waiter, 0);
+        registry_wake(&registry, 0);
         registry_wait_end(&registry, slot, &waiter);
         struct registry_head head;
         struct registry_histogram histogram = {.sum = 0};
