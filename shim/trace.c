@@ -37,7 +37,8 @@ static void append(struct written *written, enum trace_kind kind)
     record->parent = (int)KERNEL_CALL(SYS_getppid, 0, 0, 0, 0, 0, 0);
     record->time = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
     int descriptor =
-        kernel_openat(AT_FDCWD, trace_file, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY, 0);
+        kernel_openat(AT_FDCWD, trace_file,
+                      O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK, 0);
     if (descriptor < 0)
         return;
     (void)kernel_write(descriptor, written, record->size);

@@ -1,10 +1,11 @@
 /*
- * Copying with descriptors of directories, so that nothing that moves meanwhile leads astray. What
- * is neither file, directory nor link (a socket, a pipe, a device) is made anew where that may be.
+ * Copying with descriptors of directories, so that nothing that moves meanwhile leads astray. How
+ * one object is copied (shared blocks, holes, attributes) is the undo journal's.
  */
 #include "lockctl/advise/copy.h"
 
 #include "shim/lock/kernel_files.h"
+#include "shim/lock/undo_journal.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -20,59 +21,17 @@ static void note_failure(struct copied *copied, const char *name)
         (void)snprintf(copied->path, sizeof copied->path, "%s", name);
 }
 
-static int copy_content(int from, int to, off_t size)
-{
-    char buffer[65536];
-    if (kernel_clone_file(from, to) == 0)
-        return 0;
-    off_t done = 0;
-    for (ssize_t part = 1; part > 0 && done<size; done += part> 0 ? part : 0)
-        part = kernel_copy_file_range(from, NULL, to, NULL, (size_t)(size - done));
-    for (;;) { /* the rest, and all where the kernel can't */
-        ssize_t part = kernel_read(from, buffer, sizeof buffer);
-        if (part <= 0)
-            return (int)part;
-        for (ssize_t at = 0; at < part;) {
-            ssize_t put = kernel_write(to, buffer + at, (size_t)(part - at));
-            if (put < 0)
-                return (int)put;
-            at += put;
-        }
-    }
-}
-
-static void copy_owner_and_times(int directory, const char *name, const struct stat *status)
-{
-    struct timespec times[2] = {status->st_atim, status->st_mtim};
-    (void)kernel_fchownat(directory, name, status->st_uid, status->st_gid, AT_SYMLINK_NOFOLLOW);
-    if (!S_ISLNK(status->st_mode))
-        (void)!fchmodat(directory, name, status->st_mode & 07777, 0);
-    (void)kernel_utimensat(directory, name, times, AT_SYMLINK_NOFOLLOW);
-}
-
 static int copy_file(int from_directory, const char *from, int to_directory, const char *to,
-                     const struct stat *status)
+                     const struct stat *status, struct copied *copied)
 {
-    int source = kernel_openat(from_directory, from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+    struct undo_copy copy = {.allowance = UINT64_MAX};
+    int source = undo_open_to_read(from_directory, from, O_NOFOLLOW);
     if (source < 0)
         return source;
-    int target =
-        kernel_openat(to_directory, to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    int result = target < 0 ? target : copy_content(source, target, status->st_size);
+    int result = undo_copy_file(source, status, to_directory, to, &copy);
     (void)kernel_close(source);
-    if (target >= 0)
-        (void)kernel_close(target);
+    copied->bytes += (uint64_t)status->st_size;
     return result;
-}
-
-static int copy_link(int from_directory, const char *from, int to_directory, const char *to)
-{
-    char target[4097];
-    ssize_t length = kernel_readlinkat(from_directory, from, target, sizeof target - 1);
-    if (length < 0)
-        return (int)length;
-    target[length] = '\0';
-    return kernel_symlinkat(target, to_directory, to);
 }
 
 static int copy_entry(int from_directory, const char *from, int to_directory, const char *to,
@@ -87,14 +46,11 @@ static int copy_entries(DIR *source, int target, struct copied *copied, int dept
     return result;
 }
 
-static int copy_directory(int from_directory, const char *from, int to_directory, const char *to,
-                          struct copied *copied, int depth)
+/* What is in a directory that has been made already. */
+static int copy_content(int from_directory, const char *from, int to_directory, const char *to,
+                        struct copied *copied, int depth)
 {
-    if (depth >= DEEPEST)
-        return -ELOOP;
-    int result = kernel_mkdirat(to_directory, to, 0700);
-    if (result != 0)
-        return result;
+    int result;
     int descriptor =
         kernel_openat(from_directory, from, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW, 0);
     int target = kernel_openat(to_directory, to, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
@@ -112,6 +68,22 @@ static int copy_directory(int from_directory, const char *from, int to_directory
     return result;
 }
 
+/* Its mode and times last: before, it must be written, and being written changes them. */
+static int copy_directory(int from_directory, const char *from, int to_directory, const char *to,
+                          const struct stat *status, struct copied *copied, int depth)
+{
+    struct timespec times[2] = {status->st_atim, status->st_mtim};
+    if (depth >= DEEPEST)
+        return -ELOOP;
+    int result = undo_copy_other(from_directory, from, status, to_directory, to);
+    if (result == 0)
+        result = copy_content(from_directory, from, to_directory, to, copied, depth);
+    if (result == 0 && fchmodat(to_directory, to, status->st_mode & 07777, 0) != 0)
+        result = -errno;
+    (void)kernel_utimensat(to_directory, to, times, AT_SYMLINK_NOFOLLOW);
+    return result;
+}
+
 static int copy_entry(int from_directory, const char *from, int to_directory, const char *to,
                       struct copied *copied, int depth)
 {
@@ -120,21 +92,14 @@ static int copy_entry(int from_directory, const char *from, int to_directory, co
     if (result == -ENOENT && depth > 0)
         return 0; /* removed meanwhile by a program that takes no lock */
     if (result == 0 && S_ISDIR(status.st_mode)) {
-        result = copy_directory(from_directory, from, to_directory, to, copied, depth);
+        result = copy_directory(from_directory, from, to_directory, to, &status, copied, depth);
     } else if (result == 0) {
         copied->files++;
-        if (S_ISREG(status.st_mode)) {
-            copied->bytes += (uint64_t)status.st_size;
-            result = copy_file(from_directory, from, to_directory, to, &status);
-        } else if (S_ISLNK(status.st_mode)) {
-            result = copy_link(from_directory, from, to_directory, to);
-        } else {
-            result = kernel_mknodat(to_directory, to, status.st_mode, status.st_rdev);
-        }
+        result = S_ISREG(status.st_mode)
+                     ? copy_file(from_directory, from, to_directory, to, &status, copied)
+                     : undo_copy_other(from_directory, from, &status, to_directory, to);
     }
-    if (result == 0)
-        copy_owner_and_times(to_directory, to, &status);
-    else
+    if (result != 0)
         note_failure(copied, from);
     return result;
 }

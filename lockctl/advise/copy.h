@@ -1,6 +1,6 @@
 /*
- * A copy of a table: shared blocks where the file system can, else copied by the kernel; modes,
- * times and, where permitted, owners as they are.
+ * A copy of a table: blocks shared where the file system can, holes left holes; modes, times,
+ * attributes and, where permitted, owners as they are.
  */
 #ifndef LOCKCTL_ADVISE_COPY_H
 #define LOCKCTL_ADVISE_COPY_H

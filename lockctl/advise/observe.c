@@ -48,12 +48,26 @@ const char *place_name(const struct observation *observation, const char *name, 
     return room;
 }
 
+/* The copy must not lie in what is copied, nor in what is covered by it. */
+static bool is_in_table(const char *path, const char *table)
+{
+    char real[PATH_MAX];
+    size_t length = strlen(table);
+    return realpath(path, real) != NULL && strncmp(real, table, length) == 0 &&
+           (real[length] == '/' || real[length] == '\0');
+}
+
 static int make_place(struct observation *observation)
 {
     const char *base = getenv("TMPDIR");
     char path[PATH_MAX];
     if (base == NULL || base[0] != '/')
         base = "/tmp";
+    if (is_in_table(base, observation->table->path)) {
+        complain("advise: '%s' is in the table: set TMPDIR to where the copy may be made",
+                 shown(base));
+        return STATUS_SETTINGS;
+    }
     if (snprintf(observation->place, sizeof observation->place, "%s/lockctl-advise.XXXXXX", base) >=
             PATH_MAX - 64 ||
         mkdtemp(observation->place) == NULL) {
@@ -61,12 +75,16 @@ static int make_place(struct observation *observation)
         observation->place[0] = '\0';
         return STATUS_FAILED;
     }
+    /* Mounts are compared by their real names. */
+    if (realpath(observation->place, path) != NULL)
+        memcpy(observation->place, path, sizeof path);
     /* Whoever the command becomes may write the trace. */
     (void)chmod(observation->place, 0711);
     int trace = open(place_name(observation, "trace", path, sizeof path),
                      O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (trace < 0 || fchmod(trace, 0622) != 0 ||
-        mkdir(place_name(observation, "layers", path, sizeof path), 0755) != 0) {
+        mkdir(place_name(observation, "layers", path, sizeof path), 0755) != 0 ||
+        mkdir(place_name(observation, PLACE_DOOR, path, sizeof path), 0700) != 0) {
         complain("advise: '%s': %s", shown(path), strerror(errno));
         return STATUS_FAILED;
     }
@@ -93,7 +111,8 @@ static _Noreturn void copy_locked(const struct observation *observation, int tol
         complain("advise: %s", shown(message));
         _exit(status_of_error(-result));
     }
-    result = copy_tree(table.path, place_name(observation, "copy", target, sizeof target), &copied);
+    result =
+        copy_tree(table.path, place_name(observation, PLACE_COPY, target, sizeof target), &copied);
     command_finish(command, false);
     if (result == -ENOENT && copied.files == 0 && access(table.path, F_OK) != 0)
         result = 0; /* it need not be there yet */

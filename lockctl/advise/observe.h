@@ -53,7 +53,12 @@ struct observation {
 /* Returns STATUS_DONE, or an exit status after a complaint. Nothing is left behind either way. */
 int observe(struct observation *observation);
 
-/* A name in the observer's own directory; empty when it is too long. */
+/*
+ * A name in the observer's own directory; empty when it is too long. Others may go through it, to
+ * write the trace; the copy is behind a door, for the table may have been behind one.
+ */
+#define PLACE_DOOR "kept"
+#define PLACE_COPY "kept/copy"
 const char *place_name(const struct observation *observation, const char *name, char *room,
                        size_t size);
 

@@ -65,8 +65,9 @@ static void enter_namespace(const struct stage_pipes *pipes)
     uid_t user = geteuid();
     gid_t group = getegid();
     if (unshare(CLONE_NEWNS) != 0) {
+        int error = errno;
         if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0)
-            fail(pipes, errno, "a mount namespace of its own");
+            fail(pipes, error, "a mount namespace of its own");
         if (!map_user(user, group))
             fail(pipes, errno, "a user in the namespace");
     }
@@ -134,7 +135,7 @@ static void make_layers(const struct observation *observation, const struct stag
         if (i == 0 && mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") != 0)
             fail(pipes, errno, "a file system in memory");
     }
-    (void)place_name(observation, "copy", copy, sizeof copy);
+    (void)place_name(observation, PLACE_COPY, copy, sizeof copy);
     (void)place_name(observation, "layers/upper", path, sizeof path);
     struct stat status;
     char parent[PATH_MAX];
@@ -193,7 +194,7 @@ const char *stage_root(const struct observation *observation, char *room, size_t
 {
     char path[PATH_MAX];
     if (observation->way == WAY_COPY && !observation->over_parent)
-        return place_name(observation, "copy", room, size);
+        return place_name(observation, PLACE_COPY, room, size);
     (void)snprintf(path, sizeof path, "%s", observation->table->path);
     if (observation->over_parent)
         (void)parent_of(observation->table->path, path, sizeof path);
@@ -217,7 +218,7 @@ static void set_scene(const struct observation *observation, const struct stage_
     else if (observation->over_parent)
         cover_parent(observation, pipes);
     else
-        bind_over(place_name(observation, "copy", copy, sizeof copy), observation->table->path,
+        bind_over(place_name(observation, PLACE_COPY, copy, sizeof copy), observation->table->path,
                   pipes);
     if (here != NULL && chdir(here) != 0) /* it may be covered now */
         fail(pipes, errno, "the working directory");

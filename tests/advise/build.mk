@@ -27,7 +27,8 @@ $(BUILD)/advise/past-static: tests/advise/src/past.c
 CHECKS += check-advise
 check-advise: all $(ADVISE_UNIT_TESTS) $(ADVISE_BUILT) $(REAL_BUILT)
 	@$(REPORT) advise $(foreach unit,$(ADVISE_UNIT_TESTS),$(notdir $(unit))=$(unit)) \
-		scenes=tests/advise/scenes.sh 'real=tests/advise/real.sh required'
+		scenes=tests/advise/scenes.sh 'terminal=tests/advise/terminal.py $(BUILD)/lockctl' \
+		'real=tests/advise/real.sh required'
 check-advise-breadth: all $(REAL_BUILT)
 	@$(REPORT) advise 'breadth=tests/advise/real.sh breadth'
 

@@ -201,6 +201,46 @@ if [ "$(id -u)" = 0 ]; then
 fi
 nothing_left "programs out of reach"
 
+# --- names that are not meant well, a hole, a place that is none -------------------------------
+
+fresh
+escape=$(printf '\033')
+echo x >"table/$escape[31m"$'\n"\\'
+check "hostile names do not reach a terminal" [ "$("$lockctl" advise --table table -- sh -c 'cat table/*' 2>/dev/null |
+    grep -c "$escape")" = 0 ]
+advise --table table -- sh -c 'cat table/*'
+says '[x["file"] for p in a["processes"] for x in p["accesses"] if x["access"] == "read"][0]' "$escape[31m"$'\n"\\' "… and are whole in JSON"
+truncate -s 100G table/hole
+before=$(df --output=used -k "$TMPDIR" | tail -n 1)
+advise --table table -- stat -c %s,%b table/hole
+check "a hole stays a hole" [ "$(cat errors)" = 107374182400,0 ]
+check "… and takes no room" [ $(($(df --output=used -k "$TMPDIR" | tail -n 1) - before)) -lt 1000000 ]
+one_line "a copy in the table itself" 78 "set TMPDIR" env TMPDIR="$work/table" "$lockctl" advise --table table -- true
+if unshare -Ur sh -c 'echo 0 >/proc/sys/user/max_user_namespaces' 2>/dev/null; then
+    forbidden() {
+        unshare -Ur sh -c 'echo 0 >/proc/sys/user/max_user_namespaces; exec setpriv --bounding-set=-all --inh-caps=-all "$@"' sh "$@"
+    }
+    one_line "no namespaces" 5 "not to be had here: a mount namespace.*--in-place" \
+        forbidden "$lockctl" advise --table table -- cat table/count
+    check "no namespaces: in place it can be done" forbidden "$lockctl" advise --in-place --table table -- cat table/count
+    check "no namespaces: the table is as it was" [ "$(cat table/count)" = 1 ]
+else
+    skip "no namespaces: they can't be forbidden here"
+fi
+nothing_left "what could not be done"
+
+# Interrupted while it waits for the lock.
+exec 9>table.lock
+flock 9
+env --default-signal "$lockctl" advise --table table -- cat table/count >advice 2>errors 9>&- &
+advisor=$!
+sleep 0.3
+kill -INT $advisor
+wait $advisor
+check "interrupted before it runs: 130" [ $? = 130 ]
+exec 9>&-
+nothing_left "an interrupt before it runs"
+
 # --- time ---------------------------------------------------------------------------------------
 
 fresh
@@ -251,12 +291,12 @@ nothing_left "an interrupt"
 env --default-signal timeout 60 "$lockctl" advise --table table -- sh -c 'echo again >ready; sleep 53' \
     >advice 2>errors </dev/null &
 advisor=$!
+disown
 for _ in $(seq 200); do
     ! grep -q again ready || break
     sleep 0.05
 done
 pkill -KILL -P $advisor -x lockctl
-{ wait $advisor; } 2>/dev/null
 for _ in $(seq 100); do
     [ -n "$(ls -A "$TMPDIR")" ] || break
     sleep 0.05
