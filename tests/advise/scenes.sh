@@ -205,11 +205,11 @@ nothing_left "programs out of reach"
 
 fresh
 escape=$(printf '\033')
-echo x >"table/$escape[31m"$'\n"\\'
+echo x >"table/${escape}[31m"$'\n"\\'
 check "hostile names do not reach a terminal" [ "$("$lockctl" advise --table table -- sh -c 'cat table/*' 2>/dev/null |
     grep -c "$escape")" = 0 ]
 advise --table table -- sh -c 'cat table/*'
-says '[x["file"] for p in a["processes"] for x in p["accesses"] if x["access"] == "read"][0]' "$escape[31m"$'\n"\\' "… and are whole in JSON"
+says '[x["file"] for p in a["processes"] for x in p["accesses"] if x["access"] == "read"][0]' "${escape}[31m"$'\n"\\' "… and are whole in JSON"
 truncate -s 100G table/hole
 before=$(df --output=used -k "$TMPDIR" | tail -n 1)
 advise --table table -- stat -c %s,%b table/hole
