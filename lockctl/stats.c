@@ -20,6 +20,7 @@ const char STATS_DETAILS[] =
     "Counted are guarded processes, since the registry was made. Times are at most\n"
     "1/16 off, but for mean and max. Wait times are of those who had to wait and\n"
     "got the lock. With -o, --raw, --noheadings or --json it is one row a lock.\n"
+    "Without a name: the tables of the configuration, and those in use.\n"
     "\n"
     "Exit status: 0; 1 if a registry cannot be used; 2 for wrong usage; 5 if one may\n"
     "not be read; 78 for a table that does not exist, or a wrong configuration.\n";
@@ -269,7 +270,7 @@ int stats_command(const struct command_description *description, int count, char
     int status = arguments_parse(description, OPTIONS, sizeof OPTIONS / sizeof *OPTIONS,
                                  take_option, &request, print_columns, count, words, &words);
     if (status < 0)
-        status = tell_collect(&targets, words, request.config, "stats");
+        status = tell_collect_used(&targets, words, request.config, "stats");
     else
         return status;
     if (status != STATUS_DONE)

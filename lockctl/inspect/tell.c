@@ -4,9 +4,11 @@
  */
 #include "lockctl/inspect/tell.h"
 
+#include "lockctl/inspect/inspect.h"
 #include "lockctl/lockctl.h"
 
 #include <errno.h>
+#include <string.h>
 
 const char *tell_table(const struct target *target, const struct registry_view *view)
 {
@@ -30,15 +32,53 @@ bool tell_open(const struct target *target, struct registry_view *view, const ch
     return false;
 }
 
+static int refuse_none(const struct targets *targets, const char *command)
+{
+    if (targets->count > 0)
+        return STATUS_DONE;
+    complain("%s: no lock to tell of: name a table or lock file, or write a configuration",
+             command);
+    return STATUS_USAGE;
+}
+
 int tell_collect(struct targets *targets, char **words, const char *config, const char *command)
 {
     int status = targets_collect(targets, words, config);
-    if (status == STATUS_DONE && targets->count == 0) {
-        complain("%s: no lock to tell of: name a table or lock file, or write a configuration",
-                 command);
-        return STATUS_USAGE;
+    return status == STATUS_DONE ? refuse_none(targets, command) : status;
+}
+
+static bool is_known(const struct targets *targets, const char *lock_path)
+{
+    for (size_t i = 0; i < targets->count; i++)
+        if (strcmp(targets->items[i].lock_path, lock_path) == 0)
+            return true;
+    return false;
+}
+
+static int add_used(struct targets *targets)
+{
+    struct inspector *inspector =
+        inspector_open(&(struct inspect_request){.everything = true, .live = true});
+    const struct inspection *inspection = inspector_look(inspector);
+    for (size_t i = 0; inspection != NULL && i < inspection->count; i++) {
+        const struct inspected_lock *lock = &inspection->locks[i];
+        if (lock->path == NULL || lock->path_state != PATH_CURRENT || !lock->has_registry ||
+            is_known(targets, lock->path))
+            continue;
+        targets->items = grow(targets->items, targets->count, sizeof *targets->items);
+        targets->items[targets->count++] = (struct target){copy_text(lock->path), NULL};
     }
-    return status;
+    inspector_close(inspector);
+    return inspection != NULL ? STATUS_DONE : STATUS_FAILED;
+}
+
+int tell_collect_used(struct targets *targets, char **words, const char *config,
+                      const char *command)
+{
+    int status = targets_collect(targets, words, config);
+    if (status == STATUS_DONE && words[0] == NULL)
+        status = add_used(targets);
+    return status == STATUS_DONE ? refuse_none(targets, command) : status;
 }
 
 static const struct {

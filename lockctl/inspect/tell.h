@@ -23,6 +23,10 @@ bool tell_open(const struct target *target, struct registry_view *view, const ch
 /* The targets of `words`; complains when there are none. As targets_collect() otherwise. */
 int tell_collect(struct targets *targets, char **words, const char *config, const char *command);
 
+/* The same; but without words also all locks with a registry that are in use at the moment. */
+int tell_collect_used(struct targets *targets, char **words, const char *config,
+                      const char *command);
+
 /* The name of a counter in words ("lost updates"), and as a key ("lost_updates"). */
 const char *tell_counter(enum registry_counter counter);
 const char *tell_counter_key(enum registry_counter counter);

@@ -34,6 +34,17 @@ below "the longest is plausible" 1.5 "$longest"
 below "the time went by" 5 "$(since "$began")"
 same "one wait, one contended" "1 1 2" "$(stats --raw --noheadings -o waits,contended,holds T)"
 
+# Without a name: what the configuration has, and what is in use.
+fresh
+guard process "$act" "cat T/n" "mark held" "await held+" >/dev/null &
+at held
+printf '[table %s]\n' "$work/U" >tables.conf
+check "without a name: a table in use" grep -qx "$work/T 1" <(stats --raw --noheadings -o table,acquisitions)
+same "and those of the configuration, once each" "$work/U $work/T" \
+    "$("$lockctl" stats --config tables.conf --raw --noheadings -o table | grep "^$work" | xargs)"
+go held
+wait
+
 # Timeouts, and holds of a whole process and a whole command.
 fresh
 guard session "$act" "open 0 T/n rw" "mark held" "await held+" &
@@ -73,9 +84,15 @@ same "blocks in UTF-8" yes "$(LC_ALL=C.UTF-8 stats T | grep -q '█' && echo yes
 status "an unknown column" 2 "'nonsense' is no column" stats -o nonsense T
 status "an unknown option" 2 "'--nonsense' is no option" stats --nonsense T
 status "no such table" 78 "neither a table nor a lock file" stats V
-status "nothing to tell of" 2 "no lock to tell of" stats
+# What others on this machine have in use is not in the list of a PID namespace.
+if unshare -pf --mount-proc true 2>/dev/null; then
+    status "nothing to tell of" 2 "no lock to tell of" \
+        unshare -pf --mount-proc "$lockctl" stats --config /dev/null
+else
+    skip "nothing to tell of: needs a PID namespace"
+fi
 printf '[table %s]\n' "$work/T" >some.conf
-same "the configuration's tables" 502 "$("$lockctl" stats --config some.conf --raw --noheadings -o acquisitions)"
+same "the configuration's tables" 502 "$("$lockctl" stats --config some.conf --raw --noheadings -o acquisitions | head -1)"
 writes_told stats stats T
 writes_told "stats --json" stats --json T
 chmod 600 T.lock.registry
