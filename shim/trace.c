@@ -29,7 +29,7 @@ static void append(struct written *written, enum trace_kind kind)
 {
     struct trace_record *record = &written->record;
     struct timespec now;
-    (void)KERNEL_CALL(SYS_clock_gettime, CLOCK_MONOTONIC, &now, 0, 0, 0, 0);
+    clock_gettime(CLOCK_MONOTONIC, &now);
     record->magic = TRACE_MAGIC;
     record->kind = (uint16_t)kind;
     record->size = (uint32_t)(sizeof *record + record->first_length + record->second_length);

@@ -81,9 +81,22 @@ size_t account_process(struct account *account, pid_t pid)
     return account->process_count++;
 }
 
+void account_add_inherited(struct account *account, size_t process, size_t file)
+{
+    account->accesses = grow(account->accesses, account->access_count, sizeof *account->accesses);
+    account->accesses[account->access_count++] = (struct account_access){
+        .process = process,
+        .file = file,
+        .session = ++account->processes[process].sessions,
+        .kind = ACCESS_READ,
+    };
+    account->processes[process].accesses++;
+}
+
 void account_end(struct account *account)
 {
     text_index_end(&account->paths);
+    text_index_end(&account->inherited);
     free(account->files);
     free(account->processes);
     free(account->accesses);

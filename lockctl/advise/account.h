@@ -95,7 +95,8 @@ struct account {
     const char *table; /* canonical path */
     struct account_file *files;
     size_t file_count;
-    struct text_index paths; /* their numbers */
+    struct text_index paths;     /* their numbers */
+    struct text_index inherited; /* which file a pid had open when it began, by path */
     struct account_process *processes;
     size_t process_count;
     struct account_access *accesses;
@@ -118,6 +119,12 @@ void account_there(struct account *account, const char *path, bool directory);
 
 /* The process with this pid, made known if it was not. */
 size_t account_process(struct account *account, pid_t pid);
+
+/*
+ * Reads through a descriptor that it was started with: the shim takes no notice of that, and need
+ * not. It is put at the end, for nobody knows when it was.
+ */
+void account_add_inherited(struct account *account, size_t process, size_t file);
 
 /* Whatever the shim has recorded; a record that can't be is left out, and `damaged` set. */
 void account_read_trace(struct account *account, const void *bytes, size_t size);

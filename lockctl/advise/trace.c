@@ -164,6 +164,8 @@ static void received(struct reading *reading)
         .stream = reading->record->number <= STDERR_FILENO && writes((int)reading->record->flags),
     };
     put_descriptor(process, descriptor);
+    text_index_add(&reading->account->inherited, reading->account->files[descriptor.file].path,
+                   process->pid, descriptor.file);
 }
 
 static void write_through(struct reading *reading, const struct account_descriptor *descriptor)
@@ -231,6 +233,8 @@ static void inherit_descriptors(struct account *account, size_t parent, size_t c
         copy.counted = false;
         copy.stream = false;
         put_descriptor(&account->processes[child], copy);
+        text_index_add(&account->inherited, account->files[copy.file].path,
+                       account->processes[child].pid, copy.file);
     }
 }
 

@@ -5,6 +5,7 @@
 #include "lockctl/advise/unseen.h"
 
 #include "lockctl/lockctl.h"
+#include "shim/lock/kernel.h"
 
 #include <string.h>
 
@@ -57,14 +58,27 @@ static bool is_told(const struct account *account, const struct text_index *told
     return false;
 }
 
-/* The kernel reads a program that is executed, and the shim has told of that. */
-static bool is_execution(const struct account *account, const struct watched_access *seen)
+/* The kernel and the loader read what is executed, programs and libraries: no data of a table. */
+static bool is_execution(const struct watched_access *seen)
 {
-    for (size_t i = 0; i < account->process_count && !seen->changes; i++)
-        if (account->processes[i].path != NULL &&
-            strcmp(account->processes[i].path, seen->path) == 0)
-            return true;
-    return false;
+    char magic[4] = "";
+    int file = seen->changes ? -1 : kernel_openat(AT_FDCWD, seen->path, O_RDONLY | O_CLOEXEC, 0);
+    if (file < 0)
+        return false;
+    ssize_t size = kernel_pread(file, magic, sizeof magic, 0);
+    (void)kernel_close(file);
+    return size == (ssize_t)sizeof magic && memcmp(magic, "\177ELF", sizeof magic) == 0;
+}
+
+/* Through a descriptor that it was started with; then it is an access like any other. */
+static bool is_inherited(struct account *account, const struct watched_access *seen)
+{
+    size_t file;
+    if (seen->pid == 0 || seen->changes ||
+        !text_index_find(&account->inherited, seen->path, strlen(seen->path), seen->pid, &file))
+        return false;
+    account_add_inherited(account, account_process(account, seen->pid), file);
+    return true;
 }
 
 static const struct watched_process *find_watched(const struct watch *watch, pid_t pid)
@@ -180,7 +194,7 @@ void unseen_add(struct account *account, const struct observation *observation)
     for (size_t i = 0; i < watch->access_count; i++) {
         const struct watched_access *seen = &watch->accesses[i];
         if (seen->pid == observation->stage || is_told(account, &told, seen) ||
-            is_execution(account, seen))
+            is_inherited(account, seen) || is_execution(seen))
             continue;
         size_t process = ACCOUNT_NOBODY;
         const struct watched_process *watched =

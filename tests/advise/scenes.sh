@@ -169,6 +169,15 @@ says 'a["scopes"]["process"]["verdict"]' "right by joining" "… that would join
 advise --table table -- sh -c "$increment & wait"
 says "$scope" "('command', 'several-processes')" "a job in the background"
 
+advise --table table -- sh -c 'exec 3<table/count; cat <&3'
+says "$scope, a['shared']" "('command', 'reads-in-parts', True)" "one that hands a descriptor on"
+advise --table table -- sh -c 'exec 3<table/count; cat /dev/null; read n <&3; echo $((n + 1)) >table/count'
+says "$scope" "('session', 'keeps-open')" "one that has children which leave it alone"
+cp /bin/cat table/program
+advise --table table -- table/program table/count
+says "$scope" "('session', 'reads')" "a program in the table is not its data"
+rm table/program
+
 advise --table table -- sh -c "$past_static raw table/count"
 says "$scope" "('command', 'out-of-reach')" "a static helper"
 says 'a["unseen"][0]["file"], a["unseen"][0]["why"]' "('count', 'is statically linked')" \
