@@ -7,10 +7,8 @@
 #include "lockctl/inspect/verdict.h"
 #include "lockctl/lockctl.h"
 #include "shim/lock/kernel.h"
-#include "shim/lock/process.h"
 
 #include <err.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,8 +20,6 @@
 #define WATCH_TIME 250000000 /* ns in D without a pause: it is stuck in the kernel */
 #define WATCH_RING 20000000  /* ns */
 #define INITIAL_PID_NAMESPACE 0xEFFFFFFCu
-/* To tell of one lock, no process with more descriptors than this is looked through. */
-enum { DESCRIPTORS_FOR_ONE = 1024, DESCRIPTORS_FOR_OTHERS = 256, OTHERS_FOR_ONE = 64 };
 
 /* A process that was in D at the last look of a live view. */
 struct watched {
@@ -146,199 +142,15 @@ static void read_to_confirm(struct inspector *inspector, struct look *look)
     look->again = &inspector->again;
 }
 
-static int compare_inodes(const void *left, const void *right)
-{
-    uint64_t one = *(const uint64_t *)left;
-    uint64_t other = *(const uint64_t *)right;
-    return (one > other) - (one < other);
-}
-
-static void want_inodes(struct look *look)
-{
-    size_t count = 0;
-    uint64_t *inodes =
-        arena_take(look->arena, (2 * look->count + look->view->count + 1) * sizeof *inodes);
-    for (size_t i = 0; i < look->view->count; i++)
-        if (i == 0 || look->view->items[i].inode != look->view->items[i - 1].inode)
-            inodes[count++] = look->view->items[i].inode;
-    for (size_t i = 0; i < look->count; i++)
-        if (look->candidates[i].inode != 0)
-            inodes[count++] = look->candidates[i].inode;
-    if (count > 0)
-        qsort(inodes, count, sizeof *inodes, compare_inodes);
-    look->wanted =
-        (struct wanted_inodes){inodes, count, look->inside_namespace && look->request->everything};
-}
-
-/* --- candidates --- */
-
-static struct candidate *add_candidate(struct look *look, uint64_t device, uint64_t inode)
-{
-    look->candidates =
-        arena_grow(look->arena, look->candidates, look->count, sizeof *look->candidates);
-    struct candidate *candidate = &look->candidates[look->count];
-    memset(candidate, 0, sizeof *candidate);
-    candidate->order = look->count++;
-    candidate->device = candidate->told.device = device;
-    candidate->inode = candidate->told.inode = inode;
-    candidate->told.cycle = -1;
-    candidate->told.longest_wait = UNKNOWN_TIME;
-    if (inode != 0)
-        candidate->line_count = kernel_view_find(look->view, device, inode, &candidate->first);
-    return candidate;
-}
-
-static struct candidate *find_candidate(const struct look *look, uint64_t device, uint64_t inode)
-{
-    for (size_t i = 0; i < look->count; i++)
-        if (look->candidates[i].device == device && look->candidates[i].inode == inode)
-            return &look->candidates[i];
-    return NULL;
-}
-
-static void add_target(struct look *look, const struct target *target)
-{
-    struct file_identity identity = {.inode = 0};
-    int result = file_identity_of_path(target->lock_path, &identity);
-    /* Two tables may have one lock file. */
-    if (result == 0 && find_candidate(look, identity.device, identity.inode) != NULL)
-        return;
-    struct candidate *candidate = add_candidate(look, identity.device, identity.inode);
-    candidate->told.path = candidate->reachable_path = target->lock_path;
-    candidate->told.path_state = result == 0 ? PATH_CURRENT : PATH_MISSING;
-    candidate->told.table = target->table;
-    candidate->told.named = true;
-    candidate->words = registries_read(look, target->lock_path);
-}
-
-/* All other files of the list. Those that were named are few, or the list is not asked for. */
-static void add_everything(struct look *look)
-{
-    size_t named = look->count;
-    for (size_t i = 0; i < look->view->count; i++) {
-        const struct kernel_flock *line = &look->view->items[i];
-        if (i > 0 && look->view->items[i - 1].device == line->device &&
-            look->view->items[i - 1].inode == line->inode)
-            continue;
-        bool known = false;
-        for (size_t j = 0; j < named && !known; j++)
-            known = look->candidates[j].device == line->device &&
-                    look->candidates[j].inode == line->inode;
-        if (!known)
-            (void)add_candidate(look, line->device, line->inode);
-    }
-}
-
-/* --- processes --- */
-
-static void scan(struct look *look, struct process *process)
-{
-    processes_scan(&look->processes, process, &look->wanted);
-}
-
-/* Those that the list names as takers. Of one with very many descriptors its word is taken. */
-static void scan_takers(struct look *look, const struct candidate *candidate)
-{
-    for (size_t i = 0; i < candidate->line_count; i++) {
-        const struct kernel_flock *line = &look->view->items[candidate->first + i];
-        if (line->waits || line->process == 0)
-            continue;
-        struct process *process = processes_get(&look->processes, line->process);
-        if (look->request->everything ||
-            process_descriptor_count(line->process) <= DESCRIPTORS_FOR_ONE)
-            scan(look, process);
-    }
-}
-
-/* The descriptors that the registry names: one may be on a file that is no longer at the path. */
-static void look_at_records(struct look *look, const struct registry_words *words)
-{
-    for (size_t i = 0; words != NULL && i < words->holder_count; i++) {
-        const struct view_holder *record = &words->holders[i];
-        struct process *process = processes_find(&look->processes, record->process,
-                                                 record->pid_namespace, record->start_time);
-        if (process != NULL && record->life != VIEW_GONE)
-            (void)processes_look_at(&look->processes, process, record->descriptor);
-    }
-}
-
-/*
- * Whoever holds a deleted lock file of that name is sought for where it is likely and cheap: among
- * the small processes that hold a flock on that file system.
- */
-static void scan_others(struct look *look, const struct candidate *candidate)
-{
-    pid_t last = 0;
-    int count = 0;
-    for (size_t i = 0; i < look->view->count && count < OTHERS_FOR_ONE; i++) {
-        const struct kernel_flock *line = &look->view->items[i];
-        if (line->waits || line->process == 0 || line->process == last ||
-            (candidate->inode != 0 && line->device != candidate->device))
-            continue;
-        last = line->process;
-        count++;
-        struct process *process = processes_get(&look->processes, line->process);
-        if (!process->scanned && process_descriptor_count(line->process) <= DESCRIPTORS_FOR_OTHERS)
-            scan(look, process);
-    }
-}
-
-/* A file that was deleted or replaced, and has a flock: a lock of its own under the same name. */
-static void add_deleted(struct look *look)
-{
-    size_t named = look->count;
-    for (size_t i = 0; i < look->processes.file_count; i++) {
-        const struct open_file *file = look->processes.files[i];
-        if (!file->locked || !file->deleted || file->path == NULL ||
-            find_candidate(look, file->device, file->inode) != NULL)
-            continue;
-        for (size_t j = 0; j < named; j++) {
-            if (strcmp(look->candidates[j].told.path, file->path) != 0)
-                continue;
-            struct candidate *candidate = add_candidate(look, file->device, file->inode);
-            candidate->order = look->candidates[j].order;
-            candidate->told.named = true;
-            candidate->told.table = look->candidates[j].told.table;
-            break;
-        }
-    }
-}
-
-static bool misses_holder(struct look *look)
-{
-    for (size_t i = 0; i < look->count; i++)
-        if (join_misses_holder(look, &look->candidates[i]))
-            return true;
-    return false;
-}
-
 static void look_into_processes(struct inspector *inspector, struct look *look)
 {
-    for (size_t i = 0; i < look->count; i++) {
-        look_at_records(look, look->candidates[i].words);
-        scan_takers(look, &look->candidates[i]);
-    }
-    for (size_t i = 0; i < look->count && !look->request->everything; i++)
-        scan_others(look, &look->candidates[i]);
-    processes_sort(&look->processes);
-    bool missing = misses_holder(look);
+    candidates_look_near(look);
+    bool missing = candidates_miss_holder(look);
     if (missing) {
         read_to_confirm(inspector, look);
-        missing = misses_holder(look);
+        missing = candidates_miss_holder(look);
     }
-    missing = missing || look->inside_namespace;
-    if (missing)
-        processes_scan_all(&look->processes, &look->wanted);
-    if (look->request->everything && look->inside_namespace)
-        for (size_t i = 0; i < look->processes.file_count; i++) {
-            const struct open_file *file = look->processes.files[i];
-            if (file->locked && find_candidate(look, file->device, file->inode) == NULL)
-                (void)add_candidate(look, file->device, file->inode);
-        }
-    if (!look->request->everything)
-        add_deleted(look);
-    if (missing)
-        processes_sort(&look->processes);
+    candidates_look_everywhere(look, missing || look->inside_namespace);
 }
 
 /* --- joining --- */
@@ -540,11 +352,7 @@ static void take_picture(struct inspector *inspector)
     inspector->picture = (struct inspection){.locks = NULL};
     processes_begin(&look.processes, &inspector->arena);
     look.inside_namespace = is_inside_namespace(&look.processes);
-    for (size_t i = 0; request->targets != NULL && i < request->targets->count; i++)
-        add_target(&look, &request->targets->items[i]);
-    if (request->everything)
-        add_everything(&look);
-    want_inodes(&look);
+    candidates_collect(&look);
     look_into_processes(inspector, &look);
     join_all(&look);
     take_locks(&look, &inspector->picture);

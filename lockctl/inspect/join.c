@@ -1,5 +1,5 @@
 /*
- * Who holds a lock and who waits for it. The kernel's list is the truth about that there is a
+ * Who holds a lock. The kernel's list is the truth about that there is a
  * holder; its pid is that of the taker, which may have ended while another process keeps the
  * description: then descriptors and registry tell who. Nobody is named who was not seen.
  */
@@ -15,12 +15,6 @@
 #include <string.h>
 
 /* --- small questions --- */
-
-static const struct kernel_flock *line_of(const struct look *look,
-                                          const struct candidate *candidate, size_t index)
-{
-    return &look->view->items[candidate->first + index];
-}
 
 /* The process's descriptor with the flock, preferably the one that `taker` took; or NULL. */
 static const struct open_file *locked_file(const struct look *look, const struct process *process,
@@ -48,17 +42,9 @@ static struct process *find_record(struct look *look, const struct view_holder *
                                                       record->pid_namespace, record->start_time);
 }
 
-/* The supervisor of a member's command, if it lives: one that is younger is somebody else. */
-static struct process *find_supervisor(struct look *look, pid_t supervisor, uint64_t pid_namespace,
-                                       uint64_t start_time)
-{
-    struct process *process = processes_find(&look->processes, supervisor, pid_namespace, 0);
-    return process == NULL || process->told.start_time > start_time ? NULL : process;
-}
-
 static struct process *supervisor_of(struct look *look, const struct view_holder *record)
 {
-    return find_supervisor(look, record->supervisor, record->pid_namespace, record->start_time);
+    return look_supervisor(look, record->supervisor, record->pid_namespace, record->start_time);
 }
 
 /* Is the process in a guarded command that has not ended, and the descriptor one that it gave? */
@@ -137,11 +123,6 @@ static struct inspected_holder *find_holder(const struct candidate *candidate,
     return NULL;
 }
 
-static int64_t age(const struct look *look, uint64_t moment)
-{
-    return moment == 0 || moment > look->now ? UNKNOWN_TIME : (int64_t)(look->now - moment);
-}
-
 /* What the registry says of a holder that is known to be one. */
 static void take_record(struct look *look, struct inspected_holder *holder,
                         const struct view_holder *record)
@@ -152,8 +133,8 @@ static void take_record(struct look *look, struct inspected_holder *holder,
     holder->scope = record->scope;
     holder->thread = record->thread;
     holder->acquisition = record->acquisition;
-    holder->held = age(look, record->since);
-    holder->untouched = age(look, record->last_touch);
+    holder->held = look_age(look, record->since);
+    holder->untouched = look_age(look, record->last_touch);
     if (holder->descriptor < 0)
         holder->descriptor = record->descriptor;
     if (record->level > 0)
@@ -355,93 +336,13 @@ static void join_times(struct look *look, struct candidate *candidate)
             struct process *supervisor = supervisor_of(look, record);
             if (supervisor == NULL || supervisor->told.pid != holder->supervisor)
                 continue;
-            int64_t held = age(look, record->since);
-            int64_t untouched = age(look, record->last_touch);
+            int64_t held = look_age(look, record->since);
+            int64_t untouched = look_age(look, record->last_touch);
             if (held > holder->held)
                 holder->held = held;
             if (untouched >= 0 && (holder->untouched < 0 || untouched < holder->untouched))
                 holder->untouched = untouched;
         }
-    }
-}
-
-/* --- waiters --- */
-
-static struct inspected_waiter *add_waiter(struct look *look, struct candidate *candidate,
-                                           struct process *process)
-{
-    struct inspected_lock *told = &candidate->told;
-    told->waiters =
-        arena_grow(look->arena, told->waiters, told->waiter_count, sizeof *told->waiters);
-    struct inspected_waiter *waiter = &told->waiters[told->waiter_count++];
-    *waiter = (struct inspected_waiter){.process = &process->told, .waited = UNKNOWN_TIME};
-    processes_read_details(&look->processes, process);
-    return waiter;
-}
-
-/*
- * One registry can stand for two lock files, a deleted one and its successor: which of them a
- * waiter waits for is told by what it has open.
- */
-static bool waits_for(struct look *look, const struct candidate *candidate, struct process *process)
-{
-    if (!candidate->words->shared && candidate->told.path_state != PATH_DELETED)
-        return true;
-    struct wanted_inodes wanted = look->wanted;
-    processes_scan(&look->processes, process, &wanted);
-    bool has_other = false;
-    for (const struct open_file *file = process->files; file != NULL; file = file->next) {
-        if (file->device == candidate->device && file->inode == candidate->inode)
-            return true;
-        has_other = has_other || (file->path != NULL && candidate->told.path != NULL &&
-                                  strcmp(file->path, candidate->told.path) == 0);
-    }
-    return !has_other && candidate->told.path_state != PATH_DELETED;
-}
-
-static void add_guarded_waiters(struct look *look, struct candidate *candidate)
-{
-    const struct registry_words *words = candidate->words;
-    for (size_t i = 0; words != NULL && i < words->waiter_count; i++) {
-        const struct view_waiter *record = &words->waiters[i];
-        struct process *process = record->life == VIEW_GONE
-                                      ? NULL
-                                      : processes_find(&look->processes, record->process,
-                                                       record->pid_namespace, record->start_time);
-        if (process == NULL && record->life == VIEW_ELSEWHERE && look->inside_namespace)
-            process = processes_invisible(&look->processes);
-        if (process == NULL || (process->told.pid > 0 && !waits_for(look, candidate, process)))
-            continue;
-        struct inspected_waiter *waiter = add_waiter(look, candidate, process);
-        waiter->mode = record->mode;
-        waiter->guarded = true;
-        waiter->thread = record->thread;
-        waiter->ticket = record->ticket;
-        waiter->waited = age(look, record->since);
-        struct process *supervisor =
-            find_supervisor(look, record->supervisor, record->pid_namespace, record->start_time);
-        waiter->supervisor = supervisor != NULL ? supervisor->told.pid : 0;
-    }
-}
-
-/* A process waits once a thread; a torn list may say it more often. The lines are sorted. */
-static void add_kernel_waiters(struct look *look, struct candidate *candidate)
-{
-    unsigned times = 0;
-    pid_t last = 0;
-    for (size_t i = 0; i < candidate->line_count; i++) {
-        const struct kernel_flock *line = line_of(look, candidate, i);
-        if (!line->waits)
-            continue;
-        struct process *process = processes_get(&look->processes, line->process);
-        if (process->told.gone && line->process > 0)
-            continue; /* it has ended since */
-        times = line->process == last ? times + 1 : 0;
-        last = line->process;
-        if (last > 0 && times > 0 && times >= process->threads)
-            continue;
-        add_waiter(look, candidate, process)->mode =
-            line->exclusive ? REGISTRY_EXCLUSIVE : REGISTRY_SHARED;
     }
 }
 
@@ -472,7 +373,7 @@ static void summarize(struct candidate *candidate)
 void join_lock(struct look *look, struct candidate *candidate)
 {
     for (size_t i = 0; i < candidate->line_count; i++) {
-        const struct kernel_flock *line = line_of(look, candidate, i);
+        const struct kernel_flock *line = look_line(look, candidate, i);
         if (!line->waits)
             add_kernel_holder(look, candidate, line);
     }
@@ -482,8 +383,7 @@ void join_lock(struct look *look, struct candidate *candidate)
         add_foreign_holders(look, candidate);
     join_records(look, candidate);
     join_times(look, candidate);
-    add_guarded_waiters(look, candidate);
-    add_kernel_waiters(look, candidate);
+    join_waiters(look, candidate);
     summarize(candidate);
 }
 
@@ -498,7 +398,7 @@ static bool has_running_command(struct look *look, const struct registry_words *
 bool join_misses_holder(struct look *look, const struct candidate *candidate)
 {
     for (size_t i = 0; i < candidate->line_count; i++) {
-        const struct kernel_flock *line = line_of(look, candidate, i);
+        const struct kernel_flock *line = look_line(look, candidate, i);
         if (!line->waits && (look->again == NULL || is_confirmed(look, line)) &&
             !has_it(look, candidate, processes_get(&look->processes, line->process), line))
             return !has_running_command(look, candidate->words);

@@ -1,10 +1,12 @@
 /*
  * One look in the making; between the files of this folder. The steps, in order:
  *
- *   inspector.c   reads the kernel's list, makes a candidate of every file with a flock that the
- *                 request is about, looks into the processes named there
+ *   inspector.c   reads the kernel's list, again where it must be
+ *   candidates.c  makes a candidate of every file with a flock that the request is about, looks
+ *                 into the processes named there
  *   paths.c       where the lock files lie, and whether they are still there
- *   join.c        who holds and who waits: the kernel's word, completed by descriptors and registry
+ *   join.c        who holds: the kernel's word, completed by descriptors and registry
+ *   waiters.c     who waits
  *   cycles.c      who waits for whom in a ring
  *   verdict.c     what that amounts to
  */
@@ -28,8 +30,6 @@ struct registry_words {
     size_t holder_count;
     struct view_waiter *waiters;
     size_t waiter_count;
-    struct view_blocked *blocked;
-    size_t blocked_count;
     const char *table; /* NULL: it does not say */
     bool mark_is_left; /* the last exclusive holder has changed the table, and is gone */
     bool shared;       /* by several candidates */
@@ -56,12 +56,23 @@ struct look {
     struct processes processes;
     struct wanted_inodes wanted;
     struct registry_words *registries[REGISTRY_BUCKET_COUNT]; /* by their paths' hashes */
+    struct view_blocked *blocked; /* what all registries say about who holds and waits elsewhere */
+    size_t blocked_count;
     struct candidate *candidates;
     size_t count;
     uint64_t now; /* CLOCK_MONOTONIC when it began */
     bool inside_namespace;
     size_t hidden_processes;
 };
+
+/* candidates.c, in this order. Which files it is about, and what is looked for. */
+void candidates_collect(struct look *look);
+/* Processes that the list and the registries name. */
+void candidates_look_near(struct look *look);
+/* Is there a holder that was not found among them? */
+bool candidates_miss_holder(struct look *look);
+/* Deleted lock files and, if need be, all processes. */
+void candidates_look_everywhere(struct look *look, bool all_processes);
 
 /* paths.c: where the candidate's file lies, from what those who have it open say. */
 void paths_find(struct look *look, struct candidate *candidate);
@@ -77,6 +88,22 @@ void join_lock(struct look *look, struct candidate *candidate);
  * it, or the registry names a command that runs. With look->again only what stands there counts.
  */
 bool join_misses_holder(struct look *look, const struct candidate *candidate);
+
+/* waiters.c: the part of join_lock() that is about them. */
+void join_waiters(struct look *look, struct candidate *candidate);
+
+/* How long ago that was; UNKNOWN_TIME for 0. */
+int64_t look_age(const struct look *look, uint64_t moment);
+
+/* The supervisor of a member's command, if it lives: one that is younger is somebody else. */
+struct process *look_supervisor(struct look *look, pid_t supervisor, uint64_t pid_namespace,
+                                uint64_t start_time);
+
+static inline const struct kernel_flock *look_line(const struct look *look,
+                                                   const struct candidate *candidate, size_t index)
+{
+    return &look->view->items[candidate->first + index];
+}
 
 /* cycles.c: fills in cycles, and which lock is in which. */
 void cycles_find(struct look *look, struct inspection *inspection);

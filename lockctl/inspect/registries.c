@@ -58,8 +58,12 @@ static void read_words(struct look *look, const struct registry_view *view,
         return;
     read_holders(look->arena, view, words);
     read_waiters(look->arena, view, words);
-    words->blocked_count = registry_view_blocked(view, blocked);
-    words->blocked = copy_items(look->arena, blocked, words->blocked_count, sizeof blocked[0]);
+    size_t count = registry_view_blocked(view, blocked);
+    for (size_t i = 0; i < count; i++) {
+        look->blocked =
+            arena_grow(look->arena, look->blocked, look->blocked_count, sizeof blocked[0]);
+        look->blocked[look->blocked_count++] = blocked[i];
+    }
     if (registry_view_table(view, table)[0] != '\0')
         words->table = arena_copy(look->arena, table, strlen(table));
     words->mark_is_left =

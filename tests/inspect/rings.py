@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 """Who waits behind whom, and in rings."""
+import os
 import re
 import struct
 import subprocess
 import time
 
-from common import ACT, LOCKCTL, act, at, look, main, ok, run, same, soon, start, waiting, work
+from common import ACT, LOCKCTL, act, at, kill, look, main, ok, run, same, soon, start, waiting, work
 
 WAITERS = 36864  # where they begin in a registry
 
@@ -91,6 +92,22 @@ def live():
     ok("a ring later", "deadlock" in told[-3:] and told[:1] == ["healthy"], told)
 
 
+def without_queue():
+    """Who waits while it holds something says so there, too: the other registry may be gone."""
+    holder = act("open 0 U.lock create", "flock 0 ex", "mark 1", "await 1+")
+    at("1")
+    tables = f"{work}/T\n{work}/U"
+    waiter = start("env", "-u", "LOCKSHIM_TABLE", f"LOCKSHIM_TABLES={tables}", ACT, "cat T/n", "cat U/n",
+                   guard="process")
+    assert waiting("U", 1)
+    os.unlink("U.lock.registry")
+    told = [(row["pid"], row["guarded"], row["waited_seconds"] is not None)
+            for row in look("waiters")["waiters"] if row["lock"] == str(work / "U.lock")]
+    same("a waiter whose registry is gone", [(waiter.pid, True, True)], told)
+    kill(holder)
+    assert soon(lambda: waiter.poll() is not None)
+
+
 def no_ring():
     act("open 0 A create", "open 1 B create", "flock 0 ex", "mark 1", "await 1+", "flock 1 ex")
     at("1")
@@ -148,5 +165,5 @@ def behind_several():
 
 
 if __name__ == "__main__":
-    main(live, rings_of_two, rings_of_three, rings_of_ten, no_ring, with_oneself, through_commands,
+    main(live, without_queue, rings_of_two, rings_of_three, rings_of_ten, no_ring, with_oneself, through_commands,
          guarded_in_a_ring, behind_several)
