@@ -281,6 +281,18 @@ static bool is_special(const char *directory)
     return false;
 }
 
+static struct verdict judge_canonical(const char *directory)
+{
+    const struct table *table = innermost(directory);
+    if (table != NULL && is_apparatus(directory))
+        table = NULL;
+    struct verdict verdict = {table != NULL ? (int32_t)table->index : -1, is_special(directory),
+                              hash_more(FNV_START, directory, strlen(directory))};
+    if (strcmp(directory, "/") != 0)
+        verdict.hash = hash_more(verdict.hash, "/", 1);
+    return verdict;
+}
+
 /* Asks the kernel about a directory and keeps the answer. */
 static bool judge_directory(const char *text, size_t length, struct verdict *verdict)
 {
@@ -292,14 +304,7 @@ static bool judge_directory(const char *text, size_t length, struct verdict *ver
     directory[length] = '\0';
     if (!resolve_path(AT_FDCWD, length == 0 ? "." : directory, true, canonical))
         return false;
-    struct table *table = innermost(canonical);
-    if (table != NULL && is_apparatus(canonical))
-        table = NULL;
-    verdict->table = table != NULL ? (int32_t)table->index : -1;
-    verdict->special = is_special(canonical);
-    verdict->hash = hash_more(FNV_START, canonical, strlen(canonical));
-    if (strcmp(canonical, "/") != 0)
-        verdict->hash = hash_more(verdict->hash, "/", 1);
+    *verdict = judge_canonical(canonical);
     /* A vfork child has a working directory of its own, but this memory is its parent's. */
     if (directory[0] == '/' || lock_self_is_here())
         remember(text, length, verdict, epoch);
@@ -345,6 +350,40 @@ static void note_name(const char *path, const char *suffix)
     name_filter[bit / 8] = (unsigned char)(name_filter[bit / 8] | 1u << (bit % 8));
 }
 
+static inline struct place place_below(const struct verdict *verdict, const char *name,
+                                       size_t length, bool follow)
+{
+    struct place place = {NULL, follow, 0};
+    if (verdict->table >= 0) {
+        place.table = &all_tables[verdict->table];
+        place.key = hash_more(verdict->hash, name, length) | 1;
+    }
+    return place;
+}
+
+/*
+ * A table's directory by its descriptor. No path begins like the text that it is kept under, and
+ * the number of another directory has another key.
+ */
+static bool judge_descriptor(int descriptor, struct verdict *verdict)
+{
+    struct {
+        char mark[4];
+        int number;
+        uint64_t key;
+    } text = {{1}, descriptor, descriptor_key(descriptor)};
+    if (look_up((const char *)&text, sizeof text, verdict))
+        return true;
+    char canonical[RESOLVE_SIZE];
+    uint32_t epoch = atomic_load(&cache_epoch);
+    if (!resolve_descriptor(descriptor, canonical))
+        return false;
+    *verdict = judge_canonical(canonical);
+    if (lock_self_is_here())
+        remember((const char *)&text, sizeof text, verdict, epoch);
+    return true;
+}
+
 /*
  * A name relative to a directory descriptor. Descriptors on tables are known, so behind any other
  * one there is no table, unless the name is a table's own.
@@ -352,18 +391,23 @@ static void note_name(const char *path, const char *suffix)
 static struct place find_below_descriptor(int directory, const char *path, bool follow)
 {
     struct place place = {NULL, follow, 0};
+    struct verdict verdict;
     size_t length = strlen(path);
-    bool plain = memchr(path, '/', length) == NULL && strcmp(path, "..") != 0;
-    if (descriptor_word(directory) == 0 && plain && !name_may_matter(path, length))
+    bool plain = length != 0 && memchr(path, '/', length) == NULL && strcmp(path, ".") != 0 &&
+                 strcmp(path, "..") != 0;
+    if (!plain || name_may_matter(path, length))
+        return tables_find_exactly(directory, path, follow);
+    if (descriptor_word(directory) == 0)
         return place;
-    return tables_find_exactly(directory, path, follow);
+    if (!judge_descriptor(directory, &verdict))
+        return tables_find_exactly(directory, path, follow);
+    return place_below(&verdict, path, length, follow);
 }
 
 struct place tables_find(int directory, const char *path, bool follow)
 {
-    struct place place = {NULL, false, 0};
     if (path == NULL)
-        return place;
+        return (struct place){NULL, false, 0};
     if (directory != AT_FDCWD && path[0] != '/')
         return find_below_descriptor(directory, path, follow);
     size_t length = strlen(path);
@@ -380,12 +424,7 @@ struct place tables_find(int directory, const char *path, bool follow)
         return tables_find_exactly(directory, path, follow);
     if (verdict.special && name_may_matter(name, name_length))
         return tables_find_exactly(directory, path, follow);
-    place.may_be_link = follow;
-    if (verdict.table >= 0) {
-        place.table = &all_tables[verdict.table];
-        place.key = hash_more(verdict.hash, name, name_length) | 1;
-    }
-    return place;
+    return place_below(&verdict, name, name_length, follow);
 }
 
 /* --- setting up --- */

@@ -173,29 +173,35 @@ void touch_check_descriptor(struct touch *touch, int descriptor)
         judge_replacement(touch, touch->tables[0], touch->key, &status);
 }
 
+/* A link at the end may lead in, or out to another table. */
+static void follow_link(struct place *place, int directory, const char *path)
+{
+    char target[2];
+    if (!place->may_be_link)
+        return;
+    if (kernel_readlinkat(directory, path, target, sizeof target) > 0)
+        *place = tables_find_exactly(directory, path, true);
+    place->may_be_link = false;
+}
+
 static struct place find_finally(int directory, const char *path, bool follow)
 {
     struct place place = tables_find(directory, path, follow);
-    /* A link at the end may lead in, or out to another table. */
-    if (place.may_be_link) {
-        char target[2];
-        if (kernel_readlinkat(directory, path, target, sizeof target) > 0)
-            place = tables_find_exactly(directory, path, follow);
-        place.may_be_link = false;
-    }
+    follow_link(&place, directory, path);
     return place;
 }
 
 bool touch_asking_matters = true;
 
-enum touch_answer touch_asks(struct touch *touch, int directory, const char *path)
+enum touch_answer touch_asks(struct touch *touch, int directory, const char *path, bool follow)
 {
     if (!start_guarding() || !touch_is_text(path) || !touch_asking_matters)
         return TOUCH_NOBODYS;
-    struct place place = tables_find(directory, path, true);
+    struct place place = tables_find(directory, path, follow);
     if (place.table == NULL)
         return place.may_be_link ? TOUCH_UNLESS_LINK : TOUCH_NOBODYS;
-    return touch_path(touch, directory, path, true, TOUCH_ASK) ? TOUCH_BEGUN : TOUCH_NOBODYS;
+    follow_link(&place, directory, path);
+    return touch_place(touch, &place, TOUCH_ASK) ? TOUCH_BEGUN : TOUCH_NOBODYS;
 }
 
 /* What opens is recorded once it has opened (touch_opened). */

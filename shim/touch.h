@@ -81,7 +81,7 @@ extern bool touch_asking_matters;
  * if so, touch_path() decides.
  */
 enum touch_answer { TOUCH_NOBODYS, TOUCH_UNLESS_LINK, TOUCH_BEGUN };
-enum touch_answer touch_asks(struct touch *touch, int directory, const char *path);
+enum touch_answer touch_asks(struct touch *touch, int directory, const char *path, bool follow);
 
 /* The same for two paths at once (rename, link): a touch if either is a table's. */
 bool touch_two_paths(struct touch *touch, int directory, const char *path, enum touch_kind kind,

@@ -18,10 +18,10 @@ static bool follows(int flags)
  * stat and its relatives follow a link at the end. Whether there is one the same call tells when it
  * does not follow: `plain` is that call, and its answer is the answer unless `is_link`.
  */
-#define ASK_STATUS(directory, path, plain, is_link, call)                                          \
+#define ASK_STATUS(directory, path, follow, plain, is_link, call)                                  \
     struct touch touch;                                                                            \
     enum touch_answer answer =                                                                     \
-        touch_guarding() ? touch_asks(&touch, directory, path) : TOUCH_NOBODYS;                    \
+        touch_guarding() ? touch_asks(&touch, directory, path, follow) : TOUCH_NOBODYS;            \
     if (answer == TOUCH_UNLESS_LINK) {                                                             \
         int plainly = plain;                                                                       \
         if (plainly != 0 || !(is_link))                                                            \
@@ -37,13 +37,13 @@ static bool follows(int flags)
 
 INTERPOSE int stat(const char *path, struct stat *status)
 {
-    ASK_STATUS(AT_FDCWD, path, REAL(lstat)(path, status), S_ISLNK(status->st_mode),
+    ASK_STATUS(AT_FDCWD, path, true, REAL(lstat)(path, status), S_ISLNK(status->st_mode),
                REAL(stat)(path, status));
 }
 
 INTERPOSE int stat64(const char *path, struct stat64 *status)
 {
-    ASK_STATUS(AT_FDCWD, path, REAL(lstat64)(path, status), S_ISLNK(status->st_mode),
+    ASK_STATUS(AT_FDCWD, path, true, REAL(lstat64)(path, status), S_ISLNK(status->st_mode),
                REAL(stat64)(path, status));
 }
 
@@ -59,14 +59,15 @@ INTERPOSE int lstat64(const char *path, struct stat64 *status)
 
 INTERPOSE int fstatat(int directory, const char *path, struct stat *status, int flags)
 {
-    ASK_STATUS(directory, path, REAL(fstatat)(directory, path, status, flags | AT_SYMLINK_NOFOLLOW),
+    ASK_STATUS(directory, path, follows(flags),
+               REAL(fstatat)(directory, path, status, flags | AT_SYMLINK_NOFOLLOW),
                follows(flags) && S_ISLNK(status->st_mode),
                REAL(fstatat)(directory, path, status, flags));
 }
 
 INTERPOSE int fstatat64(int directory, const char *path, struct stat64 *status, int flags)
 {
-    ASK_STATUS(directory, path,
+    ASK_STATUS(directory, path, follows(flags),
                REAL(fstatat64)(directory, path, status, flags | AT_SYMLINK_NOFOLLOW),
                follows(flags) && S_ISLNK(status->st_mode),
                REAL(fstatat64)(directory, path, status, flags));
@@ -75,7 +76,7 @@ INTERPOSE int fstatat64(int directory, const char *path, struct stat64 *status, 
 /* The type is asked for even where the program does not want it: it tells whether it is a link. */
 INTERPOSE int statx(int directory, const char *path, int flags, unsigned mask, struct statx *status)
 {
-    ASK_STATUS(directory, path,
+    ASK_STATUS(directory, path, follows(flags),
                REAL(statx)(directory, path, flags | AT_SYMLINK_NOFOLLOW, mask | STATX_TYPE, status),
                follows(flags) && S_ISLNK(status->stx_mode),
                REAL(statx)(directory, path, flags, mask, status));
@@ -83,14 +84,14 @@ INTERPOSE int statx(int directory, const char *path, int flags, unsigned mask, s
 
 INTERPOSE int __xstat(int version, const char *path, struct stat *status)
 {
-    ASK_STATUS(AT_FDCWD, path, REAL(__lxstat)(version, path, status), S_ISLNK(status->st_mode),
-               REAL(__xstat)(version, path, status));
+    ASK_STATUS(AT_FDCWD, path, true, REAL(__lxstat)(version, path, status),
+               S_ISLNK(status->st_mode), REAL(__xstat)(version, path, status));
 }
 
 INTERPOSE int __xstat64(int version, const char *path, struct stat64 *status)
 {
-    ASK_STATUS(AT_FDCWD, path, REAL(__lxstat64)(version, path, status), S_ISLNK(status->st_mode),
-               REAL(__xstat64)(version, path, status));
+    ASK_STATUS(AT_FDCWD, path, true, REAL(__lxstat64)(version, path, status),
+               S_ISLNK(status->st_mode), REAL(__xstat64)(version, path, status));
 }
 
 INTERPOSE int __lxstat(int version, const char *path, struct stat *status)

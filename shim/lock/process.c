@@ -50,6 +50,11 @@ const char *process_own_descriptor(char path[static 64], int descriptor)
     return path;
 }
 
+static bool is_one_line(const char *text, size_t length)
+{
+    return memchr(text, '\n', length) == text + length - 1;
+}
+
 ssize_t process_read_file(const char *path, char *buffer, size_t size)
 {
     int descriptor = kernel_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
@@ -62,6 +67,8 @@ ssize_t process_read_file(const char *path, char *buffer, size_t size)
         if (got <= 0)
             break;
         length += (size_t)got;
+        if (is_one_line(buffer, length)) /* all there is, without asking for more */
+            break;
     }
     buffer[length] = '\0';
     (void)kernel_close(descriptor);

@@ -100,7 +100,9 @@ static void look_at_mark(struct lock *lock, struct registry_head *head)
     bool died = state == MARK_CHANGED &&
                 (broken || !(same_boot && process_is_alive(owner, mark->start_time)));
     head->mark.state = MARK_CLEAN;
-    write_word(lock, REGISTRY_OFFSET(head.mark.state), MARK_CLEAN);
+    /* An exclusive holder writes it with all the rest as it enters. */
+    if (died || lock->shared || lock->entry != NULL)
+        write_word(lock, REGISTRY_OFFSET(head.mark.state), MARK_CLEAN);
     if (died) {
         head->crashed = 1;
         write_word(lock, REGISTRY_OFFSET(head.crashed), 1);
