@@ -4,6 +4,7 @@
  */
 #include "shim/lost_update.h"
 
+#include "shim/lock/busy.h"
 #include "shim/lock/kernel.h"
 
 #include <string.h>
@@ -21,7 +22,7 @@ struct memory {
 
 static struct memory *memories;
 static size_t capacity, used;
-static _Atomic uintptr_t busy; /* the thread that is in here */
+static busy_word busy;
 
 /* File times move in ticks of the coarse clock: two changes within one look the same. */
 static int64_t time_grain(void)
@@ -30,26 +31,14 @@ static int64_t time_grain(void)
     return clock_getres(CLOCK_REALTIME_COARSE, &grain) == 0 ? grain.tv_nsec : 10000000;
 }
 
-/*
- * A signal handler may have interrupted its own thread in here: then it goes without, at once, as
- * waiting would never help. Who waits for another thread goes without after a while.
- */
 static bool enter(void)
 {
-    for (int attempt = 0; attempt < 1000; attempt++) {
-        uintptr_t inside = 0;
-        if (atomic_compare_exchange_strong(&busy, &inside, lock_this_thread()))
-            return true;
-        if (inside == lock_this_thread())
-            return false;
-        kernel_yield();
-    }
-    return false;
+    return busy_enter(&busy, 1000);
 }
 
 static void leave(void)
 {
-    atomic_store(&busy, 0);
+    busy_leave(&busy);
 }
 
 void lost_update_forked(void)

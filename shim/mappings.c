@@ -4,8 +4,7 @@
  */
 #include "shim/mappings.h"
 
-#include "shim/lock/kernel.h"
-#include "shim/lock/lock.h"
+#include "shim/lock/busy.h"
 #include "shim/lock/sparse.h"
 
 #include <stdatomic.h>
@@ -23,28 +22,17 @@ struct range {
 _Atomic int mappings_count;
 SPARSE static struct range ranges[RANGES];
 static unsigned next_mapping;
-static _Atomic uintptr_t busy; /* the thread that is in here */
+static busy_word busy;
 
-/*
- * A signal handler may have interrupted its own thread in here: then it goes without, at once, as
- * waiting would never help; what it does to a mapping holds the lock for good. Others wait.
- */
+/* Who does not get in leaves the list as it is: the lock of that mapping is held for good. */
 static bool enter(void)
 {
-    for (int attempt = 0; attempt < 100000; attempt++) {
-        uintptr_t inside = 0;
-        if (atomic_compare_exchange_strong(&busy, &inside, lock_this_thread()))
-            return true;
-        if (inside == lock_this_thread())
-            return false;
-        kernel_yield();
-    }
-    return false;
+    return busy_enter(&busy, 100000);
 }
 
 static void leave(void)
 {
-    atomic_store(&busy, 0);
+    busy_leave(&busy);
 }
 
 static struct range *free_range(void)

@@ -65,43 +65,29 @@ INTERPOSE int aio_write64(struct aiocb64 *request)
 }
 
 /* Writes of one operation, each inside a touch of its own descriptor. */
-static int list_from(int at, int mode, aiocb_listed list[restrict], int count,
-                     struct sigevent *event)
-{
-    struct touch touch;
-    while (at < count && (list[at] == NULL || list[at]->aio_lio_opcode != LIO_WRITE ||
-                          descriptor_word(list[at]->aio_fildes) == 0))
-        at++;
-    if (at >= count)
-        return REAL(lio_listio)(mode, list, count, event);
-    int descriptor = list[at]->aio_fildes;
-    if (!touch_descriptor(&touch, descriptor, descriptor_word(descriptor), TOUCH_CHANGE))
-        return list_from(at + 1, mode, list, count, event);
-    int result = touch.error != 0 ? -1 : list_from(at + 1, mode, list, count, event);
-    touch_end(&touch);
-    return result;
-}
+#define LIST_FROM(name, real, listed)                                                              \
+    static int name(int at, int mode, listed list[restrict], int count, struct sigevent *event)    \
+    {                                                                                              \
+        struct touch touch;                                                                        \
+        while (at < count && (list[at] == NULL || list[at]->aio_lio_opcode != LIO_WRITE ||         \
+                              descriptor_word(list[at]->aio_fildes) == 0))                         \
+            at++;                                                                                  \
+        if (at >= count)                                                                           \
+            return real(mode, list, count, event);                                                 \
+        int descriptor = list[at]->aio_fildes;                                                     \
+        if (!touch_descriptor(&touch, descriptor, descriptor_word(descriptor), TOUCH_CHANGE))      \
+            return name(at + 1, mode, list, count, event);                                         \
+        int result = touch.error != 0 ? -1 : name(at + 1, mode, list, count, event);               \
+        touch_end(&touch);                                                                         \
+        return result;                                                                             \
+    }
+
+LIST_FROM(list_from, REAL(lio_listio), aiocb_listed)
+LIST_FROM(list_from_64, REAL(lio_listio64), struct aiocb64 *const)
 
 INTERPOSE int lio_listio(int mode, aiocb_listed list[restrict], int count, struct sigevent *event)
 {
     return list_from(0, mode, list, count, event);
-}
-
-static int list_from_64(int at, int mode, struct aiocb64 *const list[], int count,
-                        struct sigevent *event)
-{
-    struct touch touch;
-    while (at < count && (list[at] == NULL || list[at]->aio_lio_opcode != LIO_WRITE ||
-                          descriptor_word(list[at]->aio_fildes) == 0))
-        at++;
-    if (at >= count)
-        return REAL(lio_listio64)(mode, list, count, event);
-    int descriptor = list[at]->aio_fildes;
-    if (!touch_descriptor(&touch, descriptor, descriptor_word(descriptor), TOUCH_CHANGE))
-        return list_from_64(at + 1, mode, list, count, event);
-    int result = touch.error != 0 ? -1 : list_from_64(at + 1, mode, list, count, event);
-    touch_end(&touch);
-    return result;
 }
 
 INTERPOSE int lio_listio64(int mode, struct aiocb64 *const list[], int count,

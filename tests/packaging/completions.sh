@@ -2,22 +2,9 @@
 # Completion: what bash and zsh offer is what --help names, for every command; and the few values
 # that the completion lists itself are values that lockctl takes. Called by make, which tells BUILD.
 # shellcheck disable=SC2034,SC2154  # bash's own interface to completion
-set -u
-cd "$(dirname "$0")/../.." || exit 1
-build=$(realpath "${BUILD:-build}")
-PATH=$build:$PATH
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-passed=0 failed=0
-same() {
-    if [ "$2" = "$3" ]; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        printf 'FAIL completions: %s\n    wanted: %s\n    got:    %s\n' "$1" "$2" "$3"
-    fi
-}
-words() { tr -s ' \n' '\n' | grep . | sort -u | xargs; }
+# shellcheck source=tests/packaging/common.sh
+. "$(dirname "$0")/common.sh"
+PATH=$(realpath "$BUILD"):$PATH
 
 # --- what help names, read in another way than the completion does ---
 commands_of() {
@@ -119,5 +106,4 @@ same "the table's files" "$work/files/one" "$(offered lockctl run --table "$work
 same "after an option's value, zsh" "1 <command> at ec" "$(asked lockctl run --table x ec)"
 same "after --, zsh" "2 <command> at cat" "$(asked lockctl run --table x -- cat '')"
 same "the table's files, zsh" "<files>" "$(asked lockctl run --table '')"
-echo "completions: $passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+finish

@@ -4,42 +4,23 @@
 # Needs root for the fresh root; without it, or without debootstrap, that part is left out, and said.
 #   RELEASE=bookworm   which Debian      MIRROR=URL   where from (default: debootstrap's own)
 # shellcheck disable=SC2016,SC2317  # much is for a shell inside, and called by its name
-set -u
-cd "$(dirname "$0")/../.." || exit 1
-BUILD=$(realpath "${BUILD:-build}")
+# shellcheck source=tests/packaging/common.sh
+. "$(dirname "$0")/common.sh"
+BUILD=$(realpath "$BUILD")
 RELEASE=${RELEASE:-bookworm}
 MIRROR=${MIRROR:-}
 debs=$BUILD/deb
-work=$(mktemp -d)
 root=$work/root
 leave() {
     umount "$root/proc" 2>/dev/null
     rm -rf --one-file-system "$work"
 }
 trap leave EXIT
-passed=0
-failed=0
-check() {
-    name=$1
-    shift
-    if output=$("$@" 2>&1); then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        output=$(printf '%s\n' "$output" | sed 's/^/    /')
-        printf 'FAIL packages: %s\n%s\n' "$name" "$output"
-    fi
-}
 # nothing COMMAND...: it prints nothing, not even an error.
 nothing() {
     found=$("$@" 2>&1)
     printf '%s\n' "$found"
     [ -z "$found" ]
-}
-finish() {
-    echo "packages: $passed passed, $failed failed"
-    [ "$failed" -eq 0 ]
-    exit
 }
 
 # --- what is in them ---

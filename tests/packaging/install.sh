@@ -2,24 +2,9 @@
 # make install, uninstall and dist: a staged tree has all that belongs there, with the right modes
 # and nothing of the machine that built it; uninstall leaves only what was there before.
 # Called by make (tests/packaging/build.mk), which tells MAKE and BUILD.
-set -u
-cd "$(dirname "$0")/../.." || exit 1
-BUILD=${BUILD:-build}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-passed=0
-failed=0
-check() {
-    name=$1
-    shift
-    if output=$("$@" 2>&1); then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        output=$(printf '%s\n' "$output" | sed 's/^/    /')
-        printf 'FAIL install: %s\n%s\n' "$name" "$output"
-    fi
-}
+# shellcheck disable=SC2317  # called by name
+# shellcheck source=tests/packaging/common.sh
+. "$(dirname "$0")/common.sh"
 # nothing COMMAND...: it prints nothing, not even an error.
 nothing() {
     found=$("$@" 2>&1)
@@ -80,5 +65,4 @@ if git rev-parse --verify -q HEAD >/dev/null 2>&1; then
     git ls-tree -r --name-only HEAD | sort >"$work/wanted"
     check "the tarball has every file" diff "$work/wanted" "$work/in"
 fi
-echo "install: $passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+finish

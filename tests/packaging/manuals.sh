@@ -2,19 +2,8 @@
 # The manual pages against the sources: every setting with its values, verdict, scope, errno and
 # notice that the program has stands in the pages that list them, and nothing else does; and the
 # pages refer to one another. Called by make, which tells BUILD.
-set -u
-cd "$(dirname "$0")/../.." || exit 1
-build=$(realpath "${BUILD:-build}")
-passed=0 failed=0
-same() {
-    if [ "$2" = "$3" ]; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        printf 'FAIL manuals: %s\n    wanted: %s\n    got:    %s\n' "$1" "$2" "$3"
-    fi
-}
-words() { tr -s ' \n' '\n' | grep . | sort -u | xargs; }
+# shellcheck source=tests/packaging/common.sh
+. "$(dirname "$0")/common.sh"
 # section NAME PAGE: the lines of one section.
 section() { sed -n "/^\.Sh $1\$/,/^\.Sh /p" "$2"; }
 
@@ -29,7 +18,7 @@ same "the variables of liblockshim.so(8)" \
     "$(section ENVIRONMENT man/liblockshim.so.8 | sed -nE 's/^\.It Ev (LOCKSHIM_[A-Z_]+)$/\1/p' | words)"
 chosen=0
 for setting in $settings; do
-    values=$("$build/lockctl" env --config /dev/null --table /none --"$setting" '' 2>&1 |
+    values=$("$BUILD/lockctl" env --config /dev/null --table /none --"$setting" '' 2>&1 |
         sed -nE 's/.* policy \((.*)\)$/\1/p; s/.* scope \((.*)\)$/\1/p' | tr -d , | words)
     [ -n "$values" ] || continue
     chosen=$((chosen + 1))
@@ -83,5 +72,4 @@ for page in man/*.[1-8]; do
     same "$page refers to the others" "$others" "$(section 'SEE ALSO' "$page" |
         sed -nE 's/^\.Xr ([^ ]+) ([0-9]).*/\1(\2)/p' | grep -xFf <(tr ' ' '\n' <<<"$others") | words)"
 done
-echo "manuals: $passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+finish

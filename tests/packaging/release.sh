@@ -1,21 +1,8 @@
 #!/bin/sh
 # What a release promises: one version everywhere, and the symbols that programs link to. Called by
 # make, which tells BUILD. Those of the shim are held to symbols.def by tests/surface/symbols.sh.
-set -u
-cd "$(dirname "$0")/../.." || exit 1
-BUILD=${BUILD:-build}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-passed=0
-failed=0
-same() {
-    if [ "$2" = "$3" ]; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        printf 'FAIL release: %s\n    wanted: %s\n    got:    %s\n' "$1" "$2" "$3"
-    fi
-}
+# shellcheck source=tests/packaging/common.sh
+. "$(dirname "$0")/common.sh"
 version=$(sed -nE 's/^VERSION := //p' Makefile)
 same "lockctl --version" "lockctl $version" "$("$BUILD/lockctl" --version)"
 same "tablestore --version" "tablestore $version" "$("$BUILD/tablestore" --version)"
@@ -62,5 +49,4 @@ if [ -e "$BUILD/musl/liblockshim.so" ]; then
     same "the shim for musl exports its part of symbols.def" "" "$(diff "$work/listed" "$work/exported")"
     same "and needs musl alone" "libc.so" "$(objdump -p "$BUILD/musl/liblockshim.so" | awk '$1 == "NEEDED" { print $2 }')"
 fi
-echo "release: $passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+finish
