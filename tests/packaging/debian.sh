@@ -35,7 +35,11 @@ for package in liblockshim liblockshim-musl lockctl libtablestore0 libtablestore
         'dpkg-deb -I "$1" | grep -E "(preinst|postinst|prerm|postrm)" | grep -v "ldconfig"' sh "$deb"
 done
 check "the shim lies where \$LIB leads to" test -s "$(echo "$work"/liblockshim/usr/lib/lockshim/lib/*/liblockshim.so)"
-check "lockctl has its manual" sh -c "zcat $work/lockctl/usr/share/man/man1/lockctl.1.gz | cmp - man/lockctl.1"
+for page in lockctl/man1/lockctl.1 lockctl/man5/lockshim.conf.5 liblockshim/man7/lockshim.7 \
+    liblockshim/man8/liblockshim.so.8 tablestore/man1/tablestore.1; do
+    check "${page%%/*} has ${page##*/}" \
+        sh -c 'zcat "$1" | cmp - "$2"' sh "$work/${page%%/*}/usr/share/man/${page#*/}.gz" "man/${page##*/}"
+done
 check "no file is in two packages" nothing sh -c \
     "for p in liblockshim liblockshim-musl lockctl libtablestore0 libtablestore-dev tablestore; do (cd $work/\$p && find . ! -type d); done | sort | uniq -d"
 for library in $(sed -nE 's/^(DEPS_BUILD) \+=(.*)/\2/p' ./*/build.mk | tr ' ' '\n' | grep -e '-dev$' | sort -u); do
