@@ -8,5 +8,5 @@ install-manuals:
 		install -D -m 0644 $$manual $(DESTDIR)$(MANDIR)/man$${manual##*.}/$${manual##*/} || exit 1; \
 	done
 	for text in README.md LICENSE $(wildcard CHANGELOG.md doc/*.md doc/*.svg); do \
-		install -D -m 0644 $$text $(DESTDIR)$(DOCDIR)/$${text##*/} || exit 1; \
+		install -D -m 0644 $$text $(DESTDIR)$(DOCDIR)/$$text || exit 1; \
 	done
