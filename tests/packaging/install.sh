@@ -5,6 +5,7 @@
 # shellcheck disable=SC2317  # called by name
 # shellcheck source=tests/packaging/common.sh
 . "$(dirname "$0")/common.sh"
+
 # nothing COMMAND...: it prints nothing, not even an error.
 nothing() {
     found=$("$@" 2>&1)
