@@ -4,6 +4,7 @@
 #   make deps       install the Debian packages that building and testing need (root or sudo)
 #   make check      all tests          make demo    what it is for, in under a minute
 #   make bench      what it costs      make lint    formatting and static analysis
+#   make coverage   which lines and branches the tests come to     make pictures   of the README
 #   make check-breadth   seventy real programs more
 #   make install    DESTDIR= PREFIX=   make uninstall     make clean
 #   make dist       build/lockshim-VERSION.tar.gz of the last commit     make deb   its Debian packages

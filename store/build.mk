@@ -27,7 +27,7 @@ $(BUILD)/$(STORE_SONAME): $(STORE_OBJECTS)
 	ln -sf $(STORE_SONAME) $(BUILD)/libtablestore.so
 
 $(BUILD)/tablestore: $(STORE_TOOL_OBJECTS) $(BUILD)/libtablestore.a
-	$(CC) $(BASE_LDFLAGS) -o $@ $^ $(STORE_TOOL_LIBS) $(STORE_LIBS)
+	$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(STORE_TOOL_LIBS) $(STORE_LIBS)
 
 # Written anew each time, because PREFIX may be another.
 .PHONY: $(BUILD)/tablestore.pc

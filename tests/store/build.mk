@@ -12,7 +12,7 @@ $(STORE_TEST_OBJECTS): $(BUILD)/%.o: %.c
 -include $(STORE_TEST_OBJECTS:.o=.d)
 
 $(STORE_UNITS): $(BUILD)/tests/store/%: $(BUILD)/tests/store/%.o $(STORE_TEST_SUPPORT) $(BUILD)/libtablestore.a
-	$(CC) $(BASE_LDFLAGS) $(STORE_TEST_WRAPS) -o $@ $^ -lcmocka $(STORE_LIBS)
+	$(CC) $(BASE_LDFLAGS) $(LDFLAGS) $(STORE_TEST_WRAPS) -o $@ $^ -lcmocka $(STORE_LIBS)
 
 $(BUILD)/tests/store/test_crash: STORE_TEST_WRAPS := -Wl,--wrap=pwrite,--wrap=renameat,--wrap=unlinkat
 $(BUILD)/tests/store/test_cost: STORE_TEST_WRAPS := -Wl,--wrap=pwrite,--wrap=pread
