@@ -56,8 +56,8 @@ struct lock {
     _Atomic int descriptor;     /* of the lock file; -1: not open */
     _Atomic int borrowed;       /* the program's own descriptor that has the flock, or -1 */
     _Atomic bool may_borrow;    /* the program has a descriptor of the lock file, as far as known */
-    uint64_t borrow_looked;     /* when its descriptors were last looked through for one */
     _Atomic bool program_wants; /* the program itself has the lock (through `borrowed`) */
+    uint64_t borrow_looked;     /* when its descriptors were last looked through for one */
     uint64_t device, inode;     /* of what `descriptor` has open */
     uint64_t path_checked;      /* when the path was last compared with it */
     int level;                  /* 0, or how deep we joined a holder that waits for us */
