@@ -166,7 +166,8 @@ static int compare_files(const void *left, const void *right)
 void processes_sort(struct processes *processes)
 {
     if (processes->file_count > 0)
-        qsort(processes->files, processes->file_count, sizeof *processes->files, compare_files);
+        qsort(processes->files, processes->file_count, sizeof *processes->files, // NOLINT: pointers
+              compare_files);
 }
 
 size_t processes_files_on(const struct processes *processes, uint64_t device, uint64_t inode,

@@ -100,10 +100,11 @@ INTERPOSE int nftw64(const char *path, __nftw64_func_t each, int descriptors_at_
 /* Several roots, of which two tables at most are known; a walk over more is rare. */
 static bool touch_roots(struct touch *touch, char *const *paths)
 {
-    while (touch_is_text((const char *)paths) && *paths != NULL &&
-           !touch_path(touch, AT_FDCWD, *paths, true, TOUCH_READ))
+    if (!touch_is_text((const char *)paths))
+        return false;
+    while (*paths != NULL && !touch_path(touch, AT_FDCWD, *paths, true, TOUCH_READ))
         paths++;
-    if (!touch_is_text((const char *)paths) || *paths == NULL)
+    if (*paths == NULL)
         return false;
     for (paths++; *paths != NULL; paths++) {
         if (!touch_is_text(*paths))

@@ -68,7 +68,7 @@ exported "$libc" >"$work/libc"
 grep -vxF -f "$work/libc" "$work/unknown" >"$work/missing"
 each "is in symbols.def, but libc exports no such function" <"$work/missing"
 grep -xF -f "$work/libc" "$work/unknown" >"$work/unconsidered"
-each "is in symbols.def, but no pattern of this test would have found it" <"$work/unconsidered"
+each "is in symbols.def, but none of the patterns in this test finds it: add one" <"$work/unconsidered"
 
 # The shim.
 nm -D --defined-only "$shim" | awk '{ sub(/@.*/, "", $3); print $3 }' | sort -u >"$work/exports"
