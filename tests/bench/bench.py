@@ -16,7 +16,8 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from harness import figures, report, workspace  # noqa: E402
 
-SECTIONS = {"calls": 4, "session": 1, "crowd": 5, "handover": 2}  # and its share of the time
+# In the order of the run, each with its share of the time.
+SECTIONS = {"calls": 4, "session": 1, "crowd": 5, "handover": 2, "start": 1, "scale": 4, "lockctl": 4, "rollback": 3}
 FULL_SECONDS, QUICK_SECONDS = 1500, 90
 
 

@@ -7,7 +7,7 @@ DEPS_BENCH := eatmydata fakechroot nocache libsocket-wrapper liblockfile-bin pro
 	lsof psmisc util-linux gnuplot-nox valgrind e2fsprogs xfsprogs btrfs-progs python3
 DEPS_TEST += python3
 
-BENCH_PROGRAMS := calls session handover
+BENCH_PROGRAMS := calls session handover scale start
 BENCH_BUILT := $(BENCH_PROGRAMS:%=$(BUILD)/bench/%)
 BENCH_CROWDS := $(BUILD)/bench/crowd_commands $(BUILD)/bench/crowd_store
 BENCH_SQLITE := $(BUILD)/bench/sqlite $(BUILD)/bench/crowd_sqlite
@@ -17,9 +17,9 @@ SECTIONS ?=
 deps-bench:
 	sh tests/install-deps.sh $(DEPS_BENCH)
 
-bench: all $(BENCH_BUILT) $(BENCH_CROWDS) $(BENCH_SQLITE)
+bench: all $(BENCH_BUILT) $(BENCH_CROWDS) $(BENCH_SQLITE) $(BUILD)/inspect/state
 	BUILD=$(BUILD) python3 tests/bench/bench.py $(SECTIONS)
-bench-quick: all $(BENCH_BUILT) $(BENCH_CROWDS) $(BENCH_SQLITE)
+bench-quick: all $(BENCH_BUILT) $(BENCH_CROWDS) $(BENCH_SQLITE) $(BUILD)/inspect/state
 	BUILD=$(BUILD) python3 tests/bench/bench.py --quick $(SECTIONS)
 
 $(BUILD)/bench/%.o: tests/bench/%.c

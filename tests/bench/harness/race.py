@@ -18,10 +18,11 @@ class Failed(Exception):
 @dataclasses.dataclass
 class Command:
     """How a variant is started. `loads`: a library that must be found in the process, as one that was
-    not loaded costs nothing. `fresh` is called before each start."""
+    not loaded costs nothing. `directory`: to start it in. `fresh` is called before each start."""
     words: list
     environment: dict = dataclasses.field(default_factory=dict)
     loads: str = ""
+    directory: object = None
     fresh: object = None
 
 
@@ -39,7 +40,8 @@ class Worker:
         try:
             self.process = subprocess.Popen(
                 [str(word) for word in command.words], env={**os.environ, **command.environment},
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, start_new_session=True)
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, start_new_session=True,
+                cwd=command.directory)
         except OSError as error:
             raise Failed(str(error)) from error
         self.command = command
@@ -166,7 +168,7 @@ def run_once(command, seconds):
     try:
         done = subprocess.run([str(word) for word in command.words], env={**os.environ, **command.environment},
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                              timeout=seconds, check=False, start_new_session=True)
+                              timeout=seconds, check=False, start_new_session=True, cwd=command.directory)
     except subprocess.TimeoutExpired as error:
         raise Failed(f"not done in {seconds:.0f} seconds") from error
     except OSError as error:
