@@ -35,3 +35,8 @@ $(BENCH_SQLITE): $(BUILD)/bench/%: tests/bench/%.c $(BUILD)/bench/crowd.o $(BUIL
 -include $(wildcard $(BUILD)/bench/*.d)
 
 LINT_C += $(wildcard tests/bench/*.[ch])
+
+.PHONY: check-bench
+CHECKS += check-bench
+check-bench: all $(BENCH_BUILT) $(BENCH_SQLITE)
+	@$(REPORT) bench driver='python3 tests/bench/check.py'

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 
-ANSWER_SECONDS = 60
+ANSWER_SECONDS = 20
 
 
 class Failed(Exception):
@@ -91,8 +91,8 @@ class Worker:
 def race(measure, commands, *, seconds, leave_out, bursts=5, burst_seconds=0.01, count=0, least=3, most=101):
     """Adds rounds to the measure until the time is over. A round's figure is its quickest burst's, for
     one operation: what disturbs only ever adds. `count`: of operations in a burst, where that is not
-    chosen by `burst_seconds`."""
-    commands = dict(commands)
+    chosen by `burst_seconds`, once for each variant."""
+    commands, counts = dict(commands), {}
     deadline = time.monotonic() + seconds
     for number in range(most):
         if not commands or (number >= least and time.monotonic() > deadline):
@@ -103,12 +103,13 @@ def race(measure, commands, *, seconds, leave_out, bursts=5, burst_seconds=0.01,
             for name in list(commands):
                 try:
                     workers[name] = Worker(commands[name])
-                    count = count or _calibrated(workers[name], burst_seconds)
-                    workers[name].burst(max(1, count // 10))
+                    if name not in counts:
+                        counts[name] = count or _calibrated(workers[name], burst_seconds)
+                    workers[name].burst(max(1, counts[name] // 10))
                 except Failed as why:
                     _fail(name, why, commands, workers, measure, leave_out)
             for turn in range(bursts):
-                _turn(turn + number, workers, count, figures, commands, measure, leave_out)
+                _turn(turn + number, workers, counts, figures, commands, measure, leave_out)
             measure.rounds.append(figures)
         finally:
             for worker in workers.values():
@@ -124,12 +125,12 @@ def _calibrated(worker, burst_seconds):
         count *= 4 if wall < burst_seconds * 1e8 else 2
 
 
-def _turn(turn, workers, count, figures, commands, measure, leave_out):
+def _turn(turn, workers, counts, figures, commands, measure, leave_out):
     names = list(workers)
     start = turn % len(names) if names else 0
     for name in names[start:] + names[:start]:
         try:
-            told = workers[name].burst(count)
+            told = workers[name].burst(counts[name])
         except Failed as why:
             figures.pop(name, None)
             _fail(name, why, commands, workers, measure, leave_out)

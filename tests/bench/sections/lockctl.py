@@ -12,7 +12,7 @@ from sections.crowd import Stores
 
 TITLE = "looking at locks"
 # What runs for longer is not waited for; the longest serves one target.
-LONGEST = {True: 4, False: 60}
+LONGEST = {True: 2, False: 60}
 PEERS = {"lslocks": "lslocks", "lsof": "lsof", "fuser": "fuser"}
 
 
@@ -44,7 +44,7 @@ def look(bench, subject, kind, count, seconds, number):
                 runs[name] = lambda words=words: timed(words, longest)
             else:
                 bench.leave_out(measure, name, "not installed (make deps-bench)")
-        rounds([(measure, runs)], seconds=seconds, leave_out=bench.leave_out, most=9)
+        rounds([(measure, runs)], seconds=seconds, leave_out=bench.leave_out, most=9, least=2)
         report.tell(measure)
         judge(bench, measure, longest)
     finally:
@@ -93,7 +93,7 @@ def beside(bench, seconds):
              "lockctl status ten times a second": ["sh", "-c", often.replace("metrics", "status")],
              "lslocks ten times a second": ["sh", "-c", "while :; do lslocks; sleep 0.1; done"]}
     rounds([(measure, {name: lambda words=words: work_beside(bench, stores, words) for name, words in views.items()})],
-           seconds=seconds, leave_out=bench.leave_out)
+           seconds=seconds, leave_out=bench.leave_out, least=2)
     measure.metrics = [metric for metric in measure.metrics if metric is WALL]
     report.tell(measure)
 

@@ -44,5 +44,6 @@ def compare(bench, subject, place, changed, size, seconds):
         words = [bench.program("session"), "bare", table, place / f"{policy}.hand", changed]
         commands[policy] = guards.bare(words) if policy == "bare" else \
             guards.lockshim(bench.build, words, table, "session", on_crash=policy)
-    race(measure, commands, seconds=seconds, leave_out=bench.leave_out, bursts=3, burst_seconds=0.02)
+    race(measure, commands, seconds=seconds, leave_out=bench.leave_out, bursts=2, burst_seconds=0.02,
+         least=2 if bench.quick else 3)
     report.tell(measure)
