@@ -1,14 +1,15 @@
 # Tests of what leaves the source tree: installation, completions, Debian packages.
-DEPS_TEST += bash binutils git recutils pkg-config python3 util-linux zsh
+DEPS_TEST += bash binutils git perl procps recutils systemd pkg-config python3 util-linux zsh
 
 CHECKS += check-packaging
 LINT_SH += $(wildcard tests/packaging/*.sh)
-PACKAGING := completions install manuals release
+PACKAGING := completions install manuals release ways-in
 # Pages whose examples are run.
 EXAMPLES := man/lockctl.1 README.md
 
 .PHONY: check-packaging $(PACKAGING:%=check-%) check-reproducible check-examples
 check-packaging: $(PACKAGING:%=check-%) check-examples
+check-ways-in: $(BUILD)/e2e/act
 check-examples: all
 	@$(REPORT) packaging examples='python3 tests/packaging/examples.py $(EXAMPLES)'
 $(PACKAGING:%=check-%) check-reproducible: check-%: all
