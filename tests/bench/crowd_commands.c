@@ -48,7 +48,7 @@ static bool run(char **command, const struct crowd_turn *turn)
 {
     char *words[WORDS + 1], texts[WORDS][512];
     int count = 0;
-    for (; command[count] != NULL && count < WORDS; count++)
+    for (; count < WORDS && command[count] != NULL; count++)
         words[count] = filled(command[count], turn, texts[count], sizeof texts[count]);
     words[count] = NULL;
     pid_t child;
