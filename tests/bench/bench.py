@@ -14,7 +14,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from harness import figures, report, workspace  # noqa: E402
+from harness import figures, plots, report, workspace  # noqa: E402
 
 # In the order of the run, each with its share of the time.
 SECTIONS = {"calls": 4, "session": 1, "crowd": 5, "handover": 2, "start": 1, "scale": 4, "lockctl": 4, "rollback": 3}
@@ -101,6 +101,7 @@ def main():
         run(bench, given)
     finally:
         place.close()
+    plots.draw(bench, output)
     report.tell_targets(bench.targets)
     report.tell_left_out(bench.left_out)
     seconds = time.monotonic() - begin

@@ -75,7 +75,7 @@ static _Noreturn void work(const struct crowd *crowd, int index)
         atomic_store(&self->began, turn.began);
         bool good = crowd->operate(&turn);
         long long ended = now();
-        waits[index * crowd->operations + i] =
+        waits[(size_t)index * (size_t)crowd->operations + (size_t)i] =
             (turn.entered != 0 ? turn.entered : ended) - turn.began;
         atomic_store(&self->began, 0);
         atomic_fetch_add(good ? &self->done : &self->failed, 1);
@@ -152,7 +152,8 @@ static int gather(const struct crowd *crowd, long long end, int *done, int *fail
         int finished = worker->done + worker->failed;
         *done += worker->done;
         *failed += worker->failed;
-        memmove(&waits[count], &waits[i * crowd->operations], (size_t)finished * sizeof *waits);
+        memmove(&waits[count], &waits[(size_t)i * (size_t)crowd->operations],
+                (size_t)finished * sizeof *waits);
         count += finished;
         if (worker->began != 0)
             waits[count++] = end - worker->began;

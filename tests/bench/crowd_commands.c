@@ -51,6 +51,8 @@ static bool run(char **command, const struct crowd_turn *turn)
     for (; count < WORDS && command[count] != NULL; count++)
         words[count] = filled(command[count], turn, texts[count], sizeof texts[count]);
     words[count] = NULL;
+    if (words[0] == NULL)
+        return false;
     pid_t child;
     int status, error = posix_spawnp(&child, words[0], &quiet, NULL, words, environment);
     if (error != 0) {

@@ -29,4 +29,4 @@ int number(const char *text);
 long long now(void);
 
 /* Prints why (by errno) and ends the program. */
-_Noreturn void die(const char *what);
+__attribute__((noreturn)) void die(const char *what);
