@@ -354,7 +354,14 @@ static void settle(struct lock *lock, bool executes)
         lock->hold_counted = true;
         registry_held(&lock->registry, &head, registry_now() - lock->acquired_at);
     }
+    /* Only the end of the process frees it now: the first waiter is to watch that. */
+    bool tell = !executes && head.waiting > 0 && head.exclusive.process == lock_self.process &&
+                head.exclusive.scope != SCOPE_PROCESS;
+    if (tell)
+        head.exclusive.scope = SCOPE_PROCESS;
     write_half(lock, &head);
+    if (tell)
+        registry_wake(&lock->registry, head.waiting);
 }
 
 void lock_process_ends(struct lock *lock, bool executes)

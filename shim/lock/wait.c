@@ -5,8 +5,9 @@
  * Waiters queue up in the registry. The first few keep watch: on a word in their slot that a holder
  * bumps when it lets go (futex), or on the holder's process where only its end frees the lock
  * (pidfd). The others sleep until they have moved up, so that a release wakes one, not all.
- * Whatever goes wrong with the registry, every waiter tries again by itself: those in front every
- * 20 ms; the next ones, as those may all be stopped, five times a second; the rest once.
+ * Whatever goes wrong with the registry, every waiter tries again by itself: the first every 4 ms;
+ * those right behind it every 20 ms; the next ones, as those may all be stopped, five times a
+ * second; the rest once.
  */
 #include "shim/lock/command_member.h"
 #include "shim/lock/deadlock.h"
@@ -25,7 +26,7 @@
 #define SECOND 1000000000ll
 #define WATCHERS REGISTRY_WOKEN
 #define TICK_IN_FRONT (20 * MILLISECOND)
-#define TICK_AT_PROCESS (4 * MILLISECOND)
+#define TICK_FIRST (4 * MILLISECOND)
 #define NEAR 16
 #define TICK_NEAR (200 * MILLISECOND)
 #define TICK_BEHIND (1000 * MILLISECOND)
@@ -272,6 +273,8 @@ static int64_t choose_tick(const struct wait *wait, const struct registry_head *
         return MILLISECOND / 2;
     if (head->reserved_for == lock_self.process)
         return MILLISECOND; /* the others stand back for us */
+    if (rank == 0)          /* a holder that is killed, or has no shim, wakes nobody */
+        return TICK_FIRST;
     return rank < WATCHERS ? TICK_IN_FRONT : rank < NEAR ? TICK_NEAR : TICK_BEHIND;
 }
 
@@ -297,9 +300,8 @@ static void sleep_a_while(struct wait *wait, uint32_t wake)
     }
     wait->slept = true;
     if (usable && rank < WATCHERS && end_frees(wait, &head.exclusive)) {
-        /* A break ends it sooner, and wakes nobody there: the first one looks. */
-        int64_t look_tick = rank == 0 && tick > TICK_AT_PROCESS ? TICK_AT_PROCESS : tick;
-        if (sleep_until_end_of(wait, &head.exclusive, look_tick))
+        /* A break ends it sooner, and wakes nobody there: the first one looks now and then. */
+        if (sleep_until_end_of(wait, &head.exclusive, tick))
             return;
     }
     registry_wait_sleep(registry, usable ? wait->slot : -1, wake, tick);
