@@ -201,7 +201,8 @@ enum touch_answer touch_asks(struct touch *touch, int directory, const char *pat
     if (place.table == NULL)
         return place.may_be_link ? TOUCH_UNLESS_LINK : TOUCH_NOBODYS;
     follow_link(&place, directory, path);
-    return touch_place(touch, &place, TOUCH_ASK) ? TOUCH_BEGUN : TOUCH_NOBODYS;
+    return touch_found(touch, &place, directory, path, follow, TOUCH_ASK) ? TOUCH_BEGUN
+                                                                          : TOUCH_NOBODYS;
 }
 
 /* What opens is recorded once it has opened (touch_opened). */
