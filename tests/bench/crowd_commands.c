@@ -75,7 +75,7 @@ static void set_environment(char **given, int count)
     int own = 0;
     while (environ[own] != NULL)
         own++;
-    environment = calloc((size_t)(count + own + 1), sizeof *environment);
+    environment = calloc((size_t)count + (size_t)own + 1, sizeof *environment);
     if (environment == NULL)
         die("memory");
     memcpy(environment, given, (size_t)count * sizeof *given);
