@@ -11,6 +11,7 @@
 #include "shim/lock/own.h"
 #include "shim/lock/process.h"
 #include "shim/lock/resolve.h"
+#include "shim/lock/succession.h"
 #include "shim/lock/undo_lock.h"
 
 #include <errno.h>
@@ -217,7 +218,7 @@ static void wait_for_watched(struct command_anchor *anchor)
 
 /* What the command changed counts as done, unless it, or the last one to change, was killed. */
 static void settle_mark(struct registry *registry, struct registry_head *head, bool by_signal,
-                        bool undone)
+                        bool undone, const struct succession *succession)
 {
     static const uint32_t no;
     struct registry_mark *mark = &head->mark;
@@ -225,6 +226,8 @@ static void settle_mark(struct registry *registry, struct registry_head *head, b
     bool last_was_killed =
         mark->state == MARK_CHANGED && !process_is_alive(mark->process, mark->start_time);
     mark->state = (by_signal || last_was_killed) && !undone ? MARK_CHANGED : MARK_CLEAN;
+    if (mark->state == MARK_CLEAN && !succession->settles)
+        *mark = succession->heir;
     if (mark->state == MARK_CLEAN && head->crashed != 0)
         (void)registry_write(registry, REGISTRY_OFFSET(head.crashed), &no, sizeof no);
 }
@@ -262,13 +265,13 @@ static void clear_members(struct registry *registry, pid_t supervisor)
 }
 
 static void publish_end(struct registry *registry, struct command_entry *entry, bool by_signal,
-                        bool undone)
+                        bool undone, const struct succession *succession)
 {
     struct registry_head head;
     if (!registry_look(registry, &head))
         return;
-    if (atomic_load(&entry->changed) != 0)
-        settle_mark(registry, &head, by_signal, undone);
+    if (atomic_load(&entry->changed) != 0 || head.mark.process == entry->supervisor)
+        settle_mark(registry, &head, by_signal, undone, succession);
     if (head.exclusive.supervisor == entry->supervisor) {
         if (head.exclusive.process != 0)
             registry_held(registry, &head, registry_now() - head.exclusive.since);
@@ -289,13 +292,18 @@ static void let_go(struct command *command, size_t index, bool by_signal)
     }
     if (command_broken(entry) != 0) /* whoever broke it has settled the rest */
         return;
-    struct registry registry;
-    registry_open_existing(&registry, command->locks[index].path);
-    bool undone = settle_journal(command, index, &registry, by_signal);
-    publish_end(&registry, entry, by_signal, undone);
+    struct lock lock;
+    struct registry_head head;
+    struct succession succession;
+    describe_lock(&lock, command, index);
+    registry_open_existing(&lock.registry, lock.path);
+    succession_begin(&succession, &lock, registry_look(&lock.registry, &head) ? &head : NULL);
+    bool undone = succession.settles && settle_journal(command, index, &lock.registry, by_signal);
+    publish_end(&lock.registry, entry, by_signal, undone, &succession);
     (void)kernel_flock(entry->descriptor, LOCK_UN);
-    registry_wake(&registry, 0);
-    registry_close(&registry);
+    succession_end(&succession, &lock);
+    registry_wake(&lock.registry, 0);
+    registry_close(&lock.registry);
 }
 
 void command_finish(struct command *command, bool by_signal)

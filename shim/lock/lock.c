@@ -9,6 +9,7 @@
 #include "shim/lock/own.h"
 #include "shim/lock/publish.h"
 #include "shim/lock/self.h"
+#include "shim/lock/succession.h"
 #include "shim/lock/undo_lock.h"
 
 #include <errno.h>
@@ -35,11 +36,7 @@ void (*lock_notify)(const struct lock *lock, const struct lock_notice *notice);
 static void unlock(struct lock *lock, int descriptor, int level)
 {
     if (level > 0) {
-        struct flock range = {.l_type = F_UNLCK,
-                              .l_whence = SEEK_SET,
-                              .l_start = LOCK_LEVEL_OFFSET + level,
-                              .l_len = 1};
-        (void)kernel_fcntl(descriptor, F_OFD_SETLK, (long)&range);
+        (void)lock_set_level(descriptor, level, F_UNLCK);
         return;
     }
     int borrowed = atomic_exchange(&lock->borrowed, -1);
@@ -63,8 +60,10 @@ static void let_go(struct lock *lock, uint64_t releasing)
     uint32_t waiters = 0;
     /* Whoever has broken the lock lets go of it, and has settled what the registry says. */
     if (fence_begin(&lock->fence)) {
-        waiters = publish_leaving(lock);
+        struct succession succession;
+        waiters = publish_leaving(lock, &succession);
         unlock(lock, descriptor, level);
+        succession_end(&succession, lock);
         fence_is_over(&lock->fence, acquisition);
     }
     fence_end(&lock->fence);

@@ -16,6 +16,11 @@
  *   release  7. generation + 1, clear the mark      at worst a generation too many
  *            8. LOCK_UN, then wake a waiter         the waiter looks again by itself
  *
+ * A holder that waits for another process is joined by that one (wait.c): then several are inside,
+ * each with a mark of its own to set and clear, but one mark in the registry. At step 7 whoever
+ * leaves while others are inside puts the name of one of them into the mark instead of clearing it;
+ * the last one out clears it (succession.h).
+ *
  * Steps 2 to 4 can be repeated by any thread or signal handler at any time: flock on a description
  * that has the lock is no change. So taking needs no lock inside the process; letting go (7, 8) is
  * done by the one who brings the count of users to none, while the others stand back.
@@ -201,11 +206,16 @@ int lock_attempt(struct lock *lock, struct registry_head *head);
 bool lock_reserved_for_another(struct lock *lock, const struct registry_head *head);
 int lock_wait(struct lock *lock, int64_t timeout, struct registry_head *head);
 bool lock_range_taken(int descriptor, int from_level);
+/* Takes (F_WRLCK) or lets go of (F_UNLCK) a level's record lock, without waiting. */
+int lock_set_level(int descriptor, int level, short type);
 int lock_borrow(struct lock *lock);
 void lock_tell(struct lock *lock, const struct lock_notice *notice);
 
 #define LOCK_LEVELS 32
-/* Joined processes hold a record lock on a byte far behind any data: one byte for each level. */
+/*
+ * Joined processes hold a record lock on a byte far behind any data: one byte for each level, from
+ * 1 on. Byte 0 is for those who leave (succession.c).
+ */
 #define LOCK_LEVEL_OFFSET ((off_t)1 << 61)
 
 #endif

@@ -151,6 +151,13 @@ bool lock_range_taken(int descriptor, int from_level)
     return range.l_type != F_UNLCK && range.l_pid == -1;
 }
 
+int lock_set_level(int descriptor, int level, short type)
+{
+    struct flock range = {
+        .l_type = type, .l_whence = SEEK_SET, .l_start = LOCK_LEVEL_OFFSET + level, .l_len = 1};
+    return kernel_fcntl(descriptor, F_OFD_SETLK, (long)&range);
+}
+
 /*
  * Those who joined the last holder are looked for in the kernel. In a loop of short sessions what
  * the registry says is enough: it says that there are none.

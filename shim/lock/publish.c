@@ -8,6 +8,7 @@
 #include "shim/lock/deadlock.h"
 #include "shim/lock/kernel.h"
 #include "shim/lock/process.h"
+#include "shim/lock/succession.h"
 #include "shim/lock/undo_lock.h"
 
 #include <errno.h>
@@ -230,14 +231,34 @@ void lock_reserve(struct lock *lock)
     atomic_store(&lock->reserve, true);
 }
 
-static void leave_exclusive(struct lock *lock, struct registry_head *head, bool changed)
+/*
+ * What becomes of the mark when we leave in order: a joiner's that is gone has become ours with the
+ * rest. True: it is to be written.
+ */
+static bool pass_mark_on(struct lock *lock, struct registry_head *head,
+                         const struct succession *succession, bool changed,
+                         enum registry_mark_state settled)
 {
-    if (changed) {
-        head->generation++;
-        head->mark.state = MARK_CLEAN;
-        if (head->crashed != 0)
-            write_word(lock, REGISTRY_OFFSET(head.crashed), 0);
+    bool ours = lock->level == 0 || head->mark.process == lock_self.process;
+    if (!changed && !(ours && head->mark.state == MARK_CHANGED))
+        return false;
+    if (!succession->settles) {
+        if (succession->heir.state != MARK_CLEAN)
+            head->mark = succession->heir;
+        return succession->heir.state != MARK_CLEAN;
     }
+    head->mark.state = settled;
+    if (head->crashed != 0)
+        write_word(lock, REGISTRY_OFFSET(head.crashed), 0);
+    return true;
+}
+
+static void leave_exclusive(struct lock *lock, struct registry_head *head,
+                            const struct succession *succession, bool changed)
+{
+    if (changed)
+        head->generation++;
+    (void)pass_mark_on(lock, head, succession, changed, MARK_CLEAN);
     if (lock->slot < 0)
         head->exclusive.process = 0;
     write_half(lock, head);
@@ -250,35 +271,54 @@ static void leave_shared(struct lock *lock, const struct registry_head *head)
                          offsetof(struct registry_head, mark) - from);
 }
 
-static void leave_joined(struct lock *lock, const struct registry_head *head, bool changed)
+static void write_mark(struct lock *lock, const struct registry_mark *mark)
+{
+    (void)registry_write(&lock->registry, REGISTRY_OFFSET(head.mark), mark, sizeof *mark);
+}
+
+static void leave_joined(struct lock *lock, struct registry_head *head,
+                         const struct succession *succession, bool changed)
 {
     if (changed)
         registry_add(&lock->registry, REGISTRY_OFFSET(head.generation), 1);
+    if (pass_mark_on(lock, head, succession, changed, MARK_CLEAN))
+        write_mark(lock, &head->mark);
     if (head->joined > 1)
         registry_add(&lock->registry, REGISTRY_OFFSET(head.joined), -1);
 }
 
-uint32_t publish_leaving(struct lock *lock)
+/* Asks who answers from now on; if it is nobody else, what is in the journal counts. */
+static bool begin_leaving(struct lock *lock, struct succession *succession,
+                          struct registry_head *head)
+{
+    bool usable = registry_look(&lock->registry, head);
+    succession_begin(succession, lock, usable ? head : NULL);
+    if (!undo_lock_guards(lock) || !succession->settles)
+        return usable;
+    undo_lock_leaving(lock);
+    return usable && registry_look(&lock->registry, head); /* that took its time */
+}
+
+uint32_t publish_leaving(struct lock *lock, struct succession *succession)
 {
     struct registry_head head;
     uint64_t held = registry_now() - lock->acquired_at;
     bool changed = atomic_exchange(&lock->changed, false);
-    undo_lock_leaving(lock);
     if (changed) {
         lock->own_changes++;
         lock->generation++;
     }
-    if (!registry_look(&lock->registry, &head))
+    if (!begin_leaving(lock, succession, &head))
         return 0;
     leave_reservation(lock, &head);
     if (lock->level == 0)
         registry_held(&lock->registry, &head, held);
     if (lock->level > 0)
-        leave_joined(lock, &head, changed);
+        leave_joined(lock, &head, succession, changed);
     else if (lock->shared)
         leave_shared(lock, &head);
     else
-        leave_exclusive(lock, &head, changed);
+        leave_exclusive(lock, &head, succession, changed);
     registry_clear_holder(&lock->registry, lock->slot, lock_self.process);
     lock->slot = -1;
     deadlock_released(lock);
@@ -312,6 +352,14 @@ void lock_note_touch(struct lock *lock)
         registry_touched(&lock->registry, lock->slot, lock_self.process, now);
 }
 
+/* One who joined sets no mark where there is one: whose that is answers for what follows too. */
+static bool is_answered_for(struct lock *lock)
+{
+    struct registry_mark mark;
+    return registry_read(&lock->registry, REGISTRY_OFFSET(head.mark), &mark, sizeof mark) &&
+           mark.state == MARK_CHANGED;
+}
+
 int lock_before_change(struct lock *lock)
 {
     bool marked = atomic_load_explicit(&lock->changed, memory_order_relaxed);
@@ -319,9 +367,9 @@ int lock_before_change(struct lock *lock)
         return 0;
     if (lock->entry != NULL)
         undo_lock_goes_on(lock);
-    if (lock->level == 0) {
+    if (lock->level == 0 || (lock->entry == NULL && !is_answered_for(lock))) {
         struct registry_mark mark = mark_of(lock);
-        (void)registry_write(&lock->registry, REGISTRY_OFFSET(head.mark), &mark, sizeof mark);
+        write_mark(lock, &mark);
     }
     note_change(lock);
     return 0;
@@ -333,35 +381,82 @@ static void member_ends(struct lock *lock, const struct registry_head *head)
         write_word(lock, REGISTRY_OFFSET(head.mark.state), MARK_ENDING);
 }
 
+/* It goes on as another program, with the lock: if that is out of our sight, what we did counts. */
+static void settle_before_exec(struct lock *lock)
+{
+    struct registry_head head;
+    if (!atomic_load(&lock->changed) || lock->level > 0 || !registry_look(&lock->registry, &head) ||
+        head.mark.process != lock_self.process)
+        return;
+    head.generation++;
+    head.mark.state = MARK_ENDING;
+    if (head.crashed != 0)
+        write_word(lock, REGISTRY_OFFSET(head.crashed), 0);
+    write_half(lock, &head);
+}
+
+/* Still the holder until the kernel says otherwise: stdio is flushed after this. */
+static void end_as_holder(struct lock *lock, struct registry_head *head,
+                          const struct succession *succession)
+{
+    bool changed = atomic_load(&lock->changed) && head->mark.process == lock_self.process;
+    if (changed)
+        head->generation++;
+    (void)pass_mark_on(lock, head, succession, changed, MARK_ENDING);
+    if (!lock->hold_counted) {
+        lock->hold_counted = true;
+        registry_held(&lock->registry, head, registry_now() - lock->acquired_at);
+    }
+    /* Only the end of the process frees it now: the first waiter is to watch that. */
+    bool own = head->exclusive.process == lock_self.process;
+    bool tell = head->waiting > 0 && own && head->exclusive.scope != SCOPE_PROCESS;
+    if (tell)
+        head->exclusive.scope = SCOPE_PROCESS;
+    if (own)
+        head->exclusive.ending = 1;
+    write_half(lock, head);
+    if (tell)
+        registry_wake(&lock->registry, head->waiting);
+}
+
+static void end_as_joined(struct lock *lock, struct registry_head *head,
+                          const struct succession *succession)
+{
+    bool changed = atomic_load(&lock->changed);
+    if (changed)
+        registry_add(&lock->registry, REGISTRY_OFFSET(head.generation), 1);
+    registry_ends(&lock->registry, lock->slot, lock_self.process);
+    if (pass_mark_on(lock, head, succession, changed, MARK_ENDING))
+        write_mark(lock, &head->mark);
+}
+
+/* The others stand back until what is done here is done, or both would leave it to one another. */
+static void settle_at_end(struct lock *lock)
+{
+    struct registry_head head;
+    struct succession succession;
+    if (begin_leaving(lock, &succession, &head)) {
+        if (lock->level > 0)
+            end_as_joined(lock, &head, &succession);
+        else
+            end_as_holder(lock, &head, &succession);
+    }
+    succession_end(&succession, lock);
+}
+
 static void settle(struct lock *lock, bool executes)
 {
     struct registry_head head;
-    if (!lock_is_held(lock) || lock->level > 0 || lock->shared ||
-        !registry_look(&lock->registry, &head))
+    if (!lock_is_held(lock) || lock->shared)
         return;
     if (lock->entry != NULL) {
-        member_ends(lock, &head);
-        return;
+        if (registry_look(&lock->registry, &head))
+            member_ends(lock, &head);
+    } else if (executes) {
+        settle_before_exec(lock);
+    } else {
+        settle_at_end(lock);
     }
-    /* Still the holder until the kernel says otherwise: stdio is flushed after this. */
-    if (atomic_load(&lock->changed) && head.mark.process == lock_self.process) {
-        head.generation++;
-        head.mark.state = MARK_ENDING;
-        if (head.crashed != 0)
-            write_word(lock, REGISTRY_OFFSET(head.crashed), 0);
-    }
-    if (!executes && !lock->hold_counted) {
-        lock->hold_counted = true;
-        registry_held(&lock->registry, &head, registry_now() - lock->acquired_at);
-    }
-    /* Only the end of the process frees it now: the first waiter is to watch that. */
-    bool tell = !executes && head.waiting > 0 && head.exclusive.process == lock_self.process &&
-                head.exclusive.scope != SCOPE_PROCESS;
-    if (tell)
-        head.exclusive.scope = SCOPE_PROCESS;
-    write_half(lock, &head);
-    if (tell)
-        registry_wake(&lock->registry, head.waiting);
 }
 
 void lock_process_ends(struct lock *lock, bool executes)

@@ -28,10 +28,12 @@ int publish_check_crash(struct lock *lock, struct registry_head *head);
 void publish_entered(struct lock *lock, struct registry_head *head, bool changes);
 
 /*
- * About to let go: what we did counts. Returns how many wait, and registry_wake() is due after
- * the unlock. One who queues up in between looks again by itself, soon.
+ * About to let go: what we did counts, or is handed on to those who are still inside
+ * (succession_end() is due after the unlock). Returns how many wait, and registry_wake() is due
+ * then as well. One who queues up in between looks again by itself, soon.
  */
-uint32_t publish_leaving(struct lock *lock);
+struct succession;
+uint32_t publish_leaving(struct lock *lock, struct succession *succession);
 
 /*
  * After exec: was the lock that came with us broken meanwhile? Then what the look at it has locked

@@ -228,13 +228,22 @@ void registry_touched(struct registry *registry, int slot, pid_t process, uint64
                              sizeof now);
 }
 
-void registry_out_of_reach(struct registry *registry, int slot, pid_t process)
+static void set_own_flag(struct registry *registry, int slot, pid_t process, size_t member)
 {
     static const uint32_t yes = 1;
     size_t offset = own_holder_offset(registry, slot, process);
     if (offset != 0)
-        (void)registry_write(registry, offset + offsetof(struct registry_holder, out_of_reach),
-                             &yes, sizeof yes);
+        (void)registry_write(registry, offset + member, &yes, sizeof yes);
+}
+
+void registry_ends(struct registry *registry, int slot, pid_t process)
+{
+    set_own_flag(registry, slot, process, offsetof(struct registry_holder, ending));
+}
+
+void registry_out_of_reach(struct registry *registry, int slot, pid_t process)
+{
+    set_own_flag(registry, slot, process, offsetof(struct registry_holder, out_of_reach));
 }
 
 void registry_clear_holder(struct registry *registry, int slot, pid_t process)

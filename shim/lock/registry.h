@@ -63,7 +63,9 @@ struct registry_holder {
     uint64_t fence;        /* where in its memory its struct fence is (fence.h), or 0 */
     int32_t thread;        /* the thread that took it */
     uint32_t out_of_reach; /* it has started a program that no fence can stop */
-    uint64_t reserved[5];
+    uint32_t ending; /* it has ended in order, but for what libc still does; answers for nothing */
+    uint32_t reserved_word;
+    uint64_t reserved[4];
 };
 #define REGISTRY_TOUCH_AGE 1000000000u
 
@@ -286,6 +288,9 @@ void registry_clear_holder(struct registry *registry, int slot, pid_t process);
 
 /* The process that holds by this slot (-1: as the exclusive holder) has touched its table. */
 void registry_touched(struct registry *registry, int slot, pid_t process, uint64_t now);
+
+/* It ends in order: nothing is handed on to it any more. */
+void registry_ends(struct registry *registry, int slot, pid_t process);
 
 /* It has started a program that no fence can stop. */
 void registry_out_of_reach(struct registry *registry, int slot, pid_t process);

@@ -116,7 +116,7 @@ static void commit(struct lock *lock)
 
 void undo_lock_leaving(struct lock *lock)
 {
-    if (undo_lock_guards(lock) && lock->level == 0 && !lock->shared)
+    if (undo_lock_guards(lock) && !lock->shared)
         commit(lock);
 }
 
@@ -146,12 +146,8 @@ static void end(struct lock *lock, bool executes)
         member_ends(lock);
     else if (lock->entry != NULL)
         command_note_end(lock->entry, lock_self.process);
-    else if (!lock_is_held(lock) || lock->level > 0)
-        return;
-    else if (executes)
+    else if (executes && lock_is_held(lock) && lock->level == 0)
         (void)undo_mark_ending(lock->path, lock->table_path, true);
-    else
-        commit(lock);
 }
 
 void undo_lock_ends(struct lock *lock, bool executes)

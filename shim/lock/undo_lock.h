@@ -34,10 +34,13 @@ void undo_lock_moved(struct lock *lock);
 /* A journal exists from now on. */
 void undo_lock_noted(struct lock *lock);
 
-/* About to let go. */
+/* About to let go, or to end, and nobody else answers for what was done (succession.h). */
 void undo_lock_leaving(struct lock *lock);
 
-/* The process ends in order. With `executes` it goes on as another program, out of our sight. */
+/*
+ * A member of a command ends in order (who is none leaves by undo_lock_leaving()). With `executes`
+ * the process goes on as another program, out of our sight.
+ */
 void undo_lock_ends(struct lock *lock, bool executes);
 
 /* After a failed exec; or a member changes something when another had ended. */

@@ -129,13 +129,6 @@ static bool level_holder_waits_for_us(struct lock *lock, int level)
     return level == 0 && !known && kernel_holder_waits_for_us(lock);
 }
 
-static int lock_level(int descriptor, int level, short type)
-{
-    struct flock range = {
-        .l_type = type, .l_whence = SEEK_SET, .l_start = LOCK_LEVEL_OFFSET + level, .l_len = 1};
-    return kernel_fcntl(descriptor, F_OFD_SETLK, (long)&range);
-}
-
 /*
  * The holder waits for us: goes in under its lock, one level deeper than everybody who is in and
  * waits for us too. The levels are record locks, which the kernel drops with us.
@@ -145,7 +138,7 @@ static int join(struct wait *wait)
     struct lock *lock = wait->lock;
     int descriptor = atomic_load(&lock->descriptor);
     for (int level = 1; level < LOCK_LEVELS; level++) {
-        int result = lock_level(descriptor, level, F_WRLCK);
+        int result = lock_set_level(descriptor, level, F_WRLCK);
         if (result == -EAGAIN || result == -EACCES) {
             if (level_holder_waits_for_us(lock, level))
                 continue;
@@ -158,7 +151,7 @@ static int join(struct wait *wait)
         if (!lock_range_taken(descriptor, level + 1)) {
             struct registry_head head;
             if (lock_attempt(lock, &head) == 0) {
-                (void)lock_level(descriptor, level, F_UNLCK);
+                (void)lock_set_level(descriptor, level, F_UNLCK);
                 return 0;
             }
             if (level_holder_waits_for_us(lock, 0)) {
@@ -167,7 +160,7 @@ static int join(struct wait *wait)
                 return 0;
             }
         }
-        (void)lock_level(descriptor, level, F_UNLCK);
+        (void)lock_set_level(descriptor, level, F_UNLCK);
         return -EWOULDBLOCK;
     }
     return -EDEADLK;
