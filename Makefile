@@ -24,6 +24,7 @@ BUILD ?= build
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib
+LIBEXECDIR ?= $(PREFIX)/libexec
 SHIMDIR ?= $(LIBDIR)
 SHIMSETDIR ?= $(LIBDIR)/lockshim
 INCLUDEDIR ?= $(PREFIX)/include
@@ -88,7 +89,7 @@ lint-format:
 	clang-format --dry-run -Werror $(sort $(LINT_C))
 # All files by the flags of those that need most; a file of flags needs no quoting.
 LINT_CFLAGS = $(filter-out -I.,$(BASE_CFLAGS)) $(shell pkg-config --cflags libbsd-overlay inih ncursesw smartcols) \
-	-I'$(CURDIR)' -DLIBDIR='"/"' -DSHIMSETDIR='"/"' -DTABLESTORE_VERSION='"0"'
+	-I'$(CURDIR)' -DLIBDIR='"/"' -DSHIMSETDIR='"/"' -DLIBEXECDIR='"/"' -DTABLESTORE_VERSION='"0"'
 lint-tidy:
 	@mkdir -p $(BUILD)/lint
 	@printf '%s\n' $(LINT_CFLAGS) >$(BUILD)/lint/compile_flags.txt

@@ -4,6 +4,7 @@
  */
 #include "lockctl/preload.h"
 
+#include "lockctl/companion.h"
 #include "lockctl/lockctl.h"
 #include "lockctl/paths.h"
 #include "shim/lock/kernel.h"
@@ -17,9 +18,14 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+/* Of this program: the linker names it so. */
+extern const Elf64_Ehdr __ehdr_start __attribute__((visibility("hidden"))); // NOLINT
+
 #define SHIM_NAME "liblockshim.so"
-/* A text that only the shim contains: another library would be loaded, and guard nothing. */
-#define SHIM_MARK "LOCKSHIM_TABLES"
+/* The shim's note (shim/mark.c): another library would be loaded, and guard nothing. */
+#define SHIM_MARK "lockshim.so"
+/* Enough for all headers, and for all notes. */
+#define SHIM_HEAD 4096
 
 static const char *judge_header(const Elf64_Ehdr *header, const Elf64_Ehdr *own)
 {
@@ -31,43 +37,51 @@ static const char *judge_header(const Elf64_Ehdr *header, const Elf64_Ehdr *own)
     return NULL;
 }
 
-static bool read_own_header(Elf64_Ehdr *own)
+/* What its first bytes and its program headers tell. */
+struct shim_file {
+    int descriptor;
+    unsigned char head[SHIM_HEAD];
+    size_t size; /* of head */
+};
+
+/* False where it lies beyond the head: no linker puts it there. */
+static bool read_segment(const struct shim_file *file, const Elf64_Ehdr *header, size_t index,
+                         Elf64_Phdr *segment)
 {
-    int descriptor = kernel_openat(AT_FDCWD, "/proc/self/exe", O_RDONLY | O_CLOEXEC, 0);
-    ssize_t size = kernel_pread(descriptor, own, sizeof *own, 0);
-    (void)kernel_close(descriptor);
-    return size == (ssize_t)sizeof *own;
+    size_t offset = header->e_phoff + index * sizeof *segment;
+    if (offset > file->size || file->size - offset < sizeof *segment)
+        return false;
+    memcpy(segment, file->head + offset, sizeof *segment);
+    return true;
 }
 
-/* A position-independent program looks like a library, but the loader won't preload it. */
-static bool is_program(const unsigned char *contents, size_t size, const Elf64_Ehdr *header)
+static bool has_mark(const struct shim_file *file, const Elf64_Phdr *segment)
 {
-    Elf64_Phdr segment;
-    for (size_t i = 0; i < header->e_phnum; i++) {
-        size_t offset = header->e_phoff + i * sizeof segment;
-        if (offset > size || size - offset < sizeof segment)
-            return true;
-        memcpy(&segment, contents + offset, sizeof segment);
-        if (segment.p_type == PT_INTERP)
-            return true;
-    }
-    return false;
+    char notes[SHIM_HEAD];
+    ssize_t size = kernel_pread(file->descriptor, notes,
+                                segment->p_filesz < sizeof notes ? segment->p_filesz : sizeof notes,
+                                (off_t)segment->p_offset);
+    return size > 0 && memmem(notes, (size_t)size, SHIM_MARK, sizeof SHIM_MARK) != NULL;
 }
 
-static const char *judge_contents(const unsigned char *contents, size_t size)
+static const char *judge_contents(const struct shim_file *file)
 {
     Elf64_Ehdr header;
-    Elf64_Ehdr own = {0};
-    if (size < sizeof header)
+    Elf64_Phdr segment;
+    if (file->size < sizeof header)
         return "is no shared library";
-    memcpy(&header, contents, sizeof header);
-    if (!read_own_header(&own))
-        return "cannot be judged without /proc";
-    const char *wrong = judge_header(&header, &own);
-    if (wrong == NULL && is_program(contents, size, &header))
-        wrong = "is a program, not a library";
-    if (wrong == NULL && memmem(contents, size, SHIM_MARK, sizeof SHIM_MARK) == NULL)
-        wrong = "is another library, not the shim";
+    memcpy(&header, file->head, sizeof header);
+    const char *wrong = judge_header(&header, &__ehdr_start);
+    if (wrong != NULL)
+        return wrong;
+    wrong = "is another library, not the shim";
+    for (size_t i = 0; i < header.e_phnum; i++) {
+        /* A position-independent program looks like a library, but the loader won't preload it. */
+        if (!read_segment(file, &header, i, &segment) || segment.p_type == PT_INTERP)
+            return "is a program, not a library";
+        if (segment.p_type == PT_NOTE && has_mark(file, &segment))
+            wrong = NULL;
+    }
     return wrong;
 }
 
@@ -87,10 +101,10 @@ static const char *judge_shim(const char *path)
     else if (status.st_size == 0)
         wrong = "is empty";
     if (wrong == NULL) {
-        size_t size = (size_t)status.st_size;
-        void *contents = kernel_mmap(NULL, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
-        wrong = contents == NULL ? "cannot be mapped" : judge_contents(contents, size);
-        (void)kernel_munmap(contents, size);
+        struct shim_file file = {.descriptor = descriptor};
+        ssize_t size = kernel_pread(descriptor, file.head, sizeof file.head, 0);
+        file.size = size < 0 ? 0 : (size_t)size;
+        wrong = size < 0 ? "cannot be read" : judge_contents(&file);
     }
     (void)kernel_close(descriptor);
     return wrong;
@@ -114,14 +128,11 @@ static bool exists(const char *path)
 static char *find_beside(void)
 {
     char path[PATH_MAX + sizeof SHIM_NAME];
-    ssize_t length = kernel_readlinkat(AT_FDCWD, "/proc/self/exe", path, PATH_MAX - 1);
-    if (length < 0)
+    const char *lockctl = lockctl_path();
+    if (lockctl == NULL)
         return NULL;
-    path[length] = '\0';
-    char *slash = strrchr(path, '/');
-    if (slash == NULL)
-        return NULL;
-    memcpy(slash + 1, SHIM_NAME, sizeof SHIM_NAME);
+    int directory = (int)(strrchr(lockctl, '/') - lockctl);
+    (void)snprintf(path, sizeof path, "%.*s/" SHIM_NAME, directory, lockctl);
     return exists(path) ? copy_text(path) : NULL;
 }
 

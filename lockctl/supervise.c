@@ -21,6 +21,7 @@ struct supervision {
     sigset_t original; /* the mask that lockctl was started with */
     sigset_t awaited;
     struct sigaction original_child; /* what it was started with for SIGCHLD */
+    volatile int exec_error; /* told by the child, which shares this memory until it executes */
 };
 
 static int status_of_exec(int error)
@@ -60,16 +61,16 @@ static void restore_signals(const struct supervision *supervision)
     (void)sigprocmask(SIG_SETMASK, &supervision->original, NULL);
 }
 
-/* In the child: the command, or its errno through the pipe. */
-static _Noreturn void become_command(const struct supervision *supervision, char **words,
-                                     char **environment, int pipe_end)
+/*
+ * In the child, which borrows this process's memory until it has become the command (copying it
+ * would take longer than all else that is done here) and so changes nothing else in it.
+ */
+static _Noreturn void become_command(struct supervision *supervision, char **words)
 {
     restore_signals(supervision);
-    environ = environment;
     (void)execvp(words[0], words);
-    int error = errno;
-    (void)!write(pipe_end, &error, sizeof error);
-    _exit(status_of_exec(error));
+    supervision->exec_error = errno;
+    _exit(status_of_exec(supervision->exec_error));
 }
 
 /* Is this job in the foreground of a terminal, where a shell waits to be told that it stopped? */
@@ -175,32 +176,24 @@ static void drop_pending(const struct supervision *supervision)
 
 int supervise(char **words, char **environment, bool *by_signal)
 {
-    struct supervision supervision;
-    int pipe_ends[2];
+    struct supervision supervision = {.exec_error = 0};
     *by_signal = false;
-    if (pipe2(pipe_ends, O_CLOEXEC) != 0) {
-        complain("cannot make a pipe: %s", strerror(errno));
-        return STATUS_FAILED;
-    }
+    environ = environment; /* execvp looks PATH up there */
     block_signals(&supervision);
-    supervision.child = fork();
+    supervision.child = vfork(); // NOLINT(clang-analyzer-security.insecureAPI.vfork)
     if (supervision.child == 0)
-        become_command(&supervision, words, environment, pipe_ends[1]);
-    int error = errno;
-    (void)close(pipe_ends[1]);
+        become_command(&supervision, words);
     if (supervision.child < 0) {
+        int error = errno;
         restore_signals(&supervision);
-        (void)close(pipe_ends[0]);
         complain("cannot start a process: %s", strerror(error));
         return STATUS_FAILED;
     }
     int status = wait_for_command(&supervision);
     drop_pending(&supervision);
     restore_signals(&supervision);
-    ssize_t size = read(pipe_ends[0], &error, sizeof error);
-    (void)close(pipe_ends[0]);
-    if (size == (ssize_t)sizeof error)
-        return refuse_exec(words, error);
+    if (supervision.exec_error != 0)
+        return refuse_exec(words, supervision.exec_error);
     *by_signal = WIFSIGNALED(status);
     return *by_signal ? STATUS_SIGNAL_BASE + WTERMSIG(status) : WEXITSTATUS(status);
 }

@@ -12,7 +12,7 @@ $(ADVISE_UNIT_TESTS:=.o): $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 $(ADVISE_UNIT_TESTS): $(BUILD)/tests/advise/%: $(BUILD)/tests/advise/%.o \
-		$(filter-out $(BUILD)/obj/lockctl/main.o,$(LOCKCTL_OBJECTS)) $(SHIM_SHARED_OBJECTS)
+		$(filter-out %main.o,$(LOCKCTL_OBJECTS)) $(SHIM_SHARED_OBJECTS)
 	$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LOCKCTL_LIBS) -lcmocka
 -include $(ADVISE_UNIT_TESTS:=.d)
 

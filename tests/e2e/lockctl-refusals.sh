@@ -165,4 +165,16 @@ done
 mkdir empty && cp "$lockctl" empty/
 one_line "no shim beside lockctl" 78 'the shim .*/lib.*/liblockshim.so. cannot be loaded' \
     empty/lockctl run --table table true
+# What it needs for anything else is found beside it too, or the missing program is named.
+if [ ! -e /usr/local/libexec/lockshim/lockctl-inspect ]; then
+    one_line "no lockctl-inspect beside lockctl" 1 \
+        'status needs lockctl-inspect, which is neither beside .*/empty/lockctl nor /.*/lockctl-inspect' \
+        empty/lockctl status
+fi
+cp "$lockctl-inspect" "$BUILD/liblockshim.so" empty/
+mkdir table-of-copy
+expect "lockctl's copies find one another" 0 'free' \
+    env PATH="$PWD/empty:$PATH" lockctl status --raw -n -o VERDICT table-of-copy
+check "lockctl-inspect finds the shim beside lockctl" sh -c \
+    'PATH=$PWD/empty:$PATH lockctl doctor table-of-copy | grep "shim .*$PWD/empty/liblockshim.so, loads"'
 finish

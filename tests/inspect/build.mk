@@ -13,7 +13,7 @@ $(INSPECT_UNIT_TESTS:=.o): $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 $(INSPECT_UNIT_TESTS): $(BUILD)/tests/inspect/%: $(BUILD)/tests/inspect/%.o \
-		$(filter-out $(BUILD)/obj/lockctl/main.o,$(LOCKCTL_OBJECTS)) $(SHIM_SHARED_OBJECTS)
+		$(filter-out %main.o,$(LOCKCTL_OBJECTS)) $(SHIM_SHARED_OBJECTS)
 	$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LOCKCTL_LIBS) -lcmocka
 -include $(INSPECT_UNIT_TESTS:=.d)
 

@@ -109,8 +109,9 @@ def can_be_nobody():
         return True
     # What was built lies where nobody may go.
     copy = work / "lockctl"
-    shutil.copy(common.LOCKCTL, copy)
-    copy.chmod(0o755)
+    for suffix in ("", "-inspect"):
+        shutil.copy(common.LOCKCTL + suffix, f"{copy}{suffix}")
+        os.chmod(f"{copy}{suffix}", 0o755)
     globals()["LOCKCTL"] = str(copy)
     return as_nobody("--version").returncode == 0
 

@@ -12,7 +12,7 @@ $(REGISTRY_UNIT_TESTS:=.o): $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 $(REGISTRY_UNIT_TESTS): $(BUILD)/tests/registry-tools/%: $(BUILD)/tests/registry-tools/%.o \
-		$(filter-out $(BUILD)/obj/lockctl/main.o,$(LOCKCTL_OBJECTS)) $(SHIM_SHARED_OBJECTS)
+		$(filter-out %main.o,$(LOCKCTL_OBJECTS)) $(SHIM_SHARED_OBJECTS)
 	$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LOCKCTL_LIBS) -lcmocka
 -include $(REGISTRY_UNIT_TESTS:=.d)
 
