@@ -23,10 +23,9 @@ static bool parse_line(char *line, struct kernel_lock *lock)
     int at = lock->waits ? 2 : 1;
     if (count < at + 5 || strcmp(words[at], "FLOCK") != 0)
         return false;
-    /* A holder outside of our PID namespace shows as 0. */
     lock->process = (pid_t)strtol(words[at + 3], NULL, 10);
     const char *colon = strrchr(words[at + 4], ':');
-    if (lock->process <= 0 || colon == NULL)
+    if (lock->process < 0 || colon == NULL)
         return false;
     lock->inode = strtoull(colon + 1, NULL, 10);
     return true;

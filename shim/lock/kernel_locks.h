@@ -10,7 +10,7 @@
 #include <sys/types.h>
 
 struct kernel_lock {
-    pid_t process; /* who took it, or waits; never 0 */
+    pid_t process; /* who took it, or waits; 0: outside of our PID namespace */
     bool waits;
     uint64_t inode; /* the device is left out: btrfs tells another one here than stat does */
 };

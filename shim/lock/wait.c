@@ -76,57 +76,96 @@ static bool supervisor_waits_for_us(const struct registry_holder *holder, const 
            relatives_wait_for_us(holder->supervisor);
 }
 
-/* Without a registry the kernel's list of locks names the holder. */
+/*
+ * The kernel's list of locks names the holder where there is no registry, and all who share the
+ * lock: those without the shim as well. The registry, where there is one, tells of a command's
+ * member that took the lock and has ended.
+ */
 struct kernel_search {
     const struct lock *lock;
-    bool waits;
+    const struct registry_holder *known; /* REGISTRY_HOLDERS, or NULL */
+    bool waits, other;                   /* a holder that waits for us, one that does not */
 };
+
+static bool is_known_to_wait(const struct kernel_search *search, pid_t process)
+{
+    for (int i = 0; search->known != NULL && i < REGISTRY_HOLDERS; i++) {
+        if (search->known[i].process == process && search->known[i].level == 0 &&
+            supervisor_waits_for_us(&search->known[i], search->lock))
+            return true;
+    }
+    return false;
+}
 
 static bool look_at_kernel_lock(const struct kernel_lock *found, void *context)
 {
     struct kernel_search *search = context;
     /* The inode alone: btrfs tells another device here than stat does. */
-    search->waits = !found->waits && found->inode == search->lock->inode &&
-                    found->process != kernel_getpid() && relatives_wait_for_us(found->process);
-    return !search->waits;
+    if (found->waits || found->inode != search->lock->inode)
+        return true;
+    bool waits =
+        found->process > 0 && found->process != kernel_getpid() &&
+        (relatives_wait_for_us(found->process) || is_known_to_wait(search, found->process));
+    search->waits = search->waits || waits;
+    search->other = search->other || !waits;
+    return !search->other;
 }
 
-static bool kernel_holder_waits_for_us(const struct lock *lock)
+static bool all_in_kernel_wait_for_us(const struct lock *lock, const struct registry_holder *known)
 {
-    struct kernel_search search = {lock, false};
+    struct kernel_search search = {lock, known, false, false};
     kernel_locks_each(look_at_kernel_lock, &search);
-    return search.waits;
+    return search.waits && !search.other;
 }
 
-/* The exclusive holder; `known` tells that there is one, and that it lives. */
-static bool exclusive_holder_waits_for_us(struct lock *lock, bool *known)
+/* Several may share the lock, and then all of them must wait for us. */
+static bool sharers_wait_for_us(const struct lock *lock, const struct registry_holder *holders)
 {
-    struct registry_holder holder;
-    if (!registry_read(&lock->registry, REGISTRY_OFFSET(head.exclusive), &holder, sizeof holder) ||
-        holder.process == 0)
-        return false;
-    *known = process_is_alive(holder.process, holder.start_time);
-    return waits_for_us(&holder, lock) || supervisor_waits_for_us(&holder, lock);
+    for (int i = 0; i < REGISTRY_HOLDERS; i++) {
+        const struct registry_holder *holder = &holders[i];
+        if (holder->process != 0 && holder->mode == REGISTRY_SHARED &&
+            process_is_alive(holder->process, holder->start_time) && !waits_for_us(holder, lock) &&
+            !supervisor_waits_for_us(holder, lock))
+            return false;
+    }
+    return all_in_kernel_wait_for_us(lock, holders);
+}
+
+/* A holder that waits for us, of those on this level; NULL: none. `known`: one of them lives. */
+static const struct registry_holder *find_waiting(struct lock *lock, int level,
+                                                  const struct registry_holder *exclusive,
+                                                  const struct registry_holder *holders,
+                                                  bool *known)
+{
+    if (level == 0 && exclusive->process != 0) {
+        *known = process_is_alive(exclusive->process, exclusive->start_time);
+        if (waits_for_us(exclusive, lock) || supervisor_waits_for_us(exclusive, lock))
+            return exclusive;
+    }
+    for (int i = 0; i < REGISTRY_HOLDERS; i++) {
+        if (holders[i].process == 0 || holders[i].level != (uint32_t)level)
+            continue;
+        *known = *known || process_is_alive(holders[i].process, holders[i].start_time);
+        if (waits_for_us(&holders[i], lock))
+            return &holders[i];
+    }
+    return NULL;
 }
 
 static bool level_holder_waits_for_us(struct lock *lock, int level)
 {
+    struct registry_holder exclusive, holders[REGISTRY_HOLDERS];
     if (!registry_usable(&lock->registry))
-        return level > 0 || kernel_holder_waits_for_us(lock);
-    bool known = false;
-    if (level == 0 && exclusive_holder_waits_for_us(lock, &known))
-        return true;
-    struct registry_holder holders[REGISTRY_HOLDERS];
-    if (!registry_read(&lock->registry, REGISTRY_OFFSET(holders), holders, sizeof holders))
+        return level > 0 || all_in_kernel_wait_for_us(lock, NULL);
+    if (!registry_read(&lock->registry, REGISTRY_OFFSET(head.exclusive), &exclusive,
+                       sizeof exclusive) ||
+        !registry_read(&lock->registry, REGISTRY_OFFSET(holders), holders, sizeof holders))
         return false;
-    for (int i = 0; i < REGISTRY_HOLDERS; i++) {
-        if (holders[i].process == 0 || holders[i].level != (uint32_t)level)
-            continue;
-        known = known || process_is_alive(holders[i].process, holders[i].start_time);
-        if (waits_for_us(&holders[i], lock))
-            return true;
-    }
-    return level == 0 && !known && kernel_holder_waits_for_us(lock);
+    bool known = false;
+    const struct registry_holder *waiting = find_waiting(lock, level, &exclusive, holders, &known);
+    if (waiting == NULL)
+        return level == 0 && !known && all_in_kernel_wait_for_us(lock, NULL);
+    return waiting->mode != REGISTRY_SHARED || sharers_wait_for_us(lock, holders);
 }
 
 /*

@@ -136,6 +136,33 @@ at 2-again
 ok "and enter when it is out"
 wait
 
+# Who reads together with others is joined by its child only when the others are out: guarded ones,
+# whole commands, and flock(1).
+with_reader() { # NAME COMMAND...: the other reader, which stands inside at stage 1
+    local name=$1
+    shift
+    "$@" &
+    at 1
+    "${joining[@]}" "$act" "put T/n child" "mark 2" &
+    sleep 0.5
+    refute "$name: the child does not write while another reads" test -e 2
+    go 1
+    at 2
+    ok "$name: but then"
+    wait
+}
+reads=("$act" "open 0 T/n r" "mark 1" "await 1+" "close 0")
+for scope in process session; do
+    joining=(guard "$scope" env LOCKSHIM_SHARED=1
+        perl -e 'open(H, "<", "T/n"); system("env", "-u", "LOCKSHIM_SHARED", @ARGV)')
+    fresh
+    with_reader "$scope, shared" guard $scope env LOCKSHIM_SHARED=1 "${reads[@]}"
+    fresh
+    options=--shared with_reader "$scope, a shared command" run "${reads[@]}"
+    fresh
+    with_reader "$scope, flock -s" within flock -s T.lock "${reads[@]}"
+done
+
 # --dependents wait.
 export LOCKSHIM_DEPENDENTS=wait
 for scope in process session; do
