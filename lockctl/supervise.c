@@ -180,10 +180,11 @@ int supervise(char **words, char **environment, bool *by_signal)
     *by_signal = false;
     environ = environment; /* execvp looks PATH up there */
     block_signals(&supervision);
-    supervision.child = vfork(); // NOLINT(clang-analyzer-security.insecureAPI.vfork)
-    if (supervision.child == 0)
+    pid_t child = vfork(); // NOLINT(clang-analyzer-security.insecureAPI.vfork)
+    if (child == 0)
         become_command(&supervision, words);
-    if (supervision.child < 0) {
+    supervision.child = child;
+    if (child < 0) {
         int error = errno;
         restore_signals(&supervision);
         complain("cannot start a process: %s", strerror(error));
