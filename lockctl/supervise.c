@@ -182,7 +182,7 @@ int supervise(char **words, char **environment, bool *by_signal)
     block_signals(&supervision);
     pid_t child = vfork(); // NOLINT(clang-analyzer-security.insecureAPI.vfork)
     if (child == 0)
-        become_command(&supervision, words);
+        become_command(&supervision, words); // NOLINT(clang-analyzer-unix.Vfork)
     supervision.child = child;
     if (child < 0) {
         int error = errno;
