@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #define COMPANION_NAME "lockctl-inspect"
@@ -21,8 +22,11 @@ static const char *told_path;
 
 void companion_started_by(const char *path)
 {
-    if (path[0] == '/')
-        told_path = path;
+    if (path[0] != '/')
+        return;
+    told_path = path;
+    /* ps, pgrep and killall find it by the name of the command that it is part of. */
+    (void)prctl(PR_SET_NAME, strrchr(path, '/') + 1);
 }
 
 const char *lockctl_path(void)
