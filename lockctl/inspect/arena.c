@@ -59,18 +59,33 @@ char *arena_copy(struct arena *arena, const char *text, size_t length)
     return copy;
 }
 
+/* Most texts are short: they are made on the stack first. */
 char *arena_format(struct arena *arena, const char *format, ...)
 {
-    char *text = NULL;
+    char text[256];
     va_list arguments;
     va_start(arguments, format);
-    int length = vasprintf(&text, format, arguments);
+    int length = vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     if (length < 0)
         err(STATUS_FAILED, NULL);
-    char *copy = arena_copy(arena, text, (size_t)length);
-    free(text);
-    return copy;
+    if ((size_t)length < sizeof text)
+        return arena_copy(arena, text, (size_t)length);
+    char *longer = arena_take(arena, (size_t)length + 1);
+    va_start(arguments, format);
+    (void)vsnprintf(longer, (size_t)length + 1, format, arguments);
+    va_end(arguments);
+    return longer;
+}
+
+/* The block that is being filled stays in front. */
+void arena_join(struct arena *arena, struct arena *other)
+{
+    struct arena_block **end = &arena->blocks;
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = other->blocks;
+    other->blocks = NULL;
 }
 
 void arena_reset(struct arena *arena)

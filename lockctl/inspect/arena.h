@@ -24,6 +24,9 @@ char *arena_copy(struct arena *arena, const char *text, size_t length);
 char *arena_format(struct arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* What was taken from the other one is from now on part of this one. */
+void arena_join(struct arena *arena, struct arena *other);
+
 /* Everything that was taken is gone. */
 void arena_reset(struct arena *arena);
 

@@ -76,6 +76,19 @@ static int compare_inodes(const void *left, const void *right)
     return (one > other) - (one < other);
 }
 
+static struct wanted_inodes want_candidates(struct look *look)
+{
+    struct wanted_inodes wanted = {arena_take(look->arena, (look->count + 1) * sizeof(uint64_t)), 0,
+                                   false};
+    for (size_t i = 0; i < look->count; i++)
+        if (look->candidates[i].inode != 0)
+            wanted.items[wanted.count++] = look->candidates[i].inode;
+    if (wanted.count > 0)
+        qsort(wanted.items, wanted.count, sizeof *wanted.items, compare_inodes);
+    return wanted;
+}
+
+/* Of a few locks all that are locked: one of them may be a deleted file of the same name. */
 static void want_inodes(struct look *look)
 {
     size_t count = 0;
@@ -91,16 +104,42 @@ static void want_inodes(struct look *look)
         qsort(inodes, count, sizeof *inodes, compare_inodes);
     look->wanted =
         (struct wanted_inodes){inodes, count, look->inside_namespace && look->request->everything};
+    look->named = want_candidates(look);
 }
 
 /* --- processes --- */
+
+/* All that the list names as takers or waiting, each once, at one go. */
+static void gather(struct look *look)
+{
+    struct process **items = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < look->count; i++) {
+        const struct candidate *candidate = &look->candidates[i];
+        for (size_t j = 0; j < candidate->line_count; j++) {
+            const struct kernel_flock *line = look_line(look, candidate, j);
+            struct process *process = processes_note(&look->processes, line->process);
+            if (process->held + process->awaited == 0 && line->process > 0) {
+                items = arena_grow(look->arena, items, count, sizeof(void *));
+                items[count++] = process;
+            }
+            process->held += !line->waits;
+            process->awaited += line->waits;
+        }
+    }
+    processes_gather(&look->processes, items, count,
+                     look->request->everything ? &look->wanted : NULL);
+}
 
 static void scan(struct look *look, struct process *process)
 {
     processes_scan(&look->processes, process, &look->wanted);
 }
 
-/* Those that the list names as takers. Of one with very many descriptors its word is taken. */
+/*
+ * Those that the list names as takers. Of one with very many descriptors the list's word is taken;
+ * in one with many only the locks that are asked for are looked for.
+ */
 static void scan_takers(struct look *look, const struct candidate *candidate)
 {
     for (size_t i = 0; i < candidate->line_count; i++) {
@@ -108,9 +147,12 @@ static void scan_takers(struct look *look, const struct candidate *candidate)
         if (line->waits || line->process == 0)
             continue;
         struct process *process = processes_get(&look->processes, line->process);
-        if (look->request->everything ||
-            process_descriptor_count(line->process) <= DESCRIPTORS_FOR_ONE)
-            scan(look, process);
+        if (process->scanned)
+            continue;
+        long count = look->request->everything ? 0 : process_descriptor_count(line->process);
+        if (count <= DESCRIPTORS_FOR_ONE)
+            processes_scan(&look->processes, process,
+                           count <= DESCRIPTORS_FOR_OTHERS ? &look->wanted : &look->named);
     }
 }
 
@@ -190,6 +232,7 @@ void candidates_collect(struct look *look)
 
 void candidates_look_near(struct look *look)
 {
+    gather(look);
     for (size_t i = 0; i < look->count; i++) {
         look_at_records(look, look->candidates[i].words);
         scan_takers(look, &look->candidates[i]);
@@ -211,12 +254,12 @@ static void add_unlisted(struct look *look)
 
 void candidates_look_everywhere(struct look *look, bool all_processes)
 {
-    if (all_processes)
+    if (all_processes) {
         processes_scan_all(&look->processes, &look->wanted);
+        processes_sort(&look->processes);
+    }
     if (look->request->everything && look->inside_namespace)
         add_unlisted(look);
     if (!look->request->everything)
         add_deleted(look);
-    if (all_processes)
-        processes_sort(&look->processes);
 }

@@ -1,9 +1,11 @@
 /*
  * What processes have open. A descriptor is first asked for its inode, which is cheap; only one
- * that is on a wanted inode is looked at closely.
+ * that is on a wanted inode is looked at closely. Of those that are likely to be locks the kernel's
+ * word on the lock is asked for at once. Called by several threads, each with other processes.
  */
-#include "lockctl/inspect/processes.h"
+#include "lockctl/inspect/descriptors.h"
 
+#include "lockctl/inspect/facts.h"
 #include "lockctl/inspect/identity.h"
 #include "lockctl/inspect/kernel_view.h"
 #include "shim/lock/kernel.h"
@@ -39,13 +41,12 @@ static bool is_wanted(const struct wanted_inodes *wanted, uint64_t inode)
 }
 
 /* The flock of this description, if it has one: "lock:\t1: FLOCK  ADVISORY  WRITE 4711 …" */
-static void take_flock(char *fdinfo, struct open_file *file)
+static void take_flock(const char *fdinfo, struct open_file *file)
 {
-    char *save = NULL;
-    for (char *line = strtok_r(fdinfo, "\n", &save); line != NULL;
-         line = strtok_r(NULL, "\n", &save)) {
-        struct kernel_flock flock;
-        if (strncmp(line, "lock:", 5) != 0 || !kernel_view_parse_line(line + 5, &flock))
+    struct kernel_flock flock;
+    for (const char *at = fdinfo; (at = strstr(at, "\nlock:")) != NULL;) {
+        at += sizeof "\nlock:" - 1;
+        if (!kernel_view_parse_line(at, &flock))
             continue;
         file->locked = true;
         file->exclusive = flock.exclusive;
@@ -56,89 +57,175 @@ static void take_flock(char *fdinfo, struct open_file *file)
     }
 }
 
-static void take_path(struct processes *processes, int directory, const char *name,
-                      struct open_file *file)
+/* --- the path --- */
+
+static bool is_at(const char *path, const struct open_file *file)
 {
-    char path[PATH_MAX + sizeof DELETED];
-    ssize_t length = kernel_readlinkat(directory, name, path, sizeof path - 1);
-    size_t suffix = sizeof DELETED - 1;
-    if (length <= 0 || path[0] != '/')
-        return;
-    path[length] = '\0';
-    /* A name may end so by itself; then the file still has a name. */
-    file->doubtful =
-        (size_t)length > suffix && strcmp(path + length - suffix, DELETED) == 0 && !file->deleted;
-    if (file->deleted && (size_t)length > suffix && strcmp(path + length - suffix, DELETED) == 0)
-        length -= (ssize_t)suffix;
-    file->path = arena_copy(processes->arena, path, (size_t)length);
+    struct stat status;
+    return kernel_fstatat(AT_FDCWD, path, &status, 0) == 0 && status.st_dev == file->stat_device &&
+           status.st_ino == file->stat_inode;
 }
 
-/*
- * fdinfo of descriptor `name`; the text ends in a NUL, "" when it can't be read. One read: it comes
- * whole, and there may be thousands to ask for.
- */
-static void read_fdinfo(pid_t pid, const char *name, char *text, size_t size)
+/* What the link says: an absolute path as it is, else "". */
+static size_t read_link(int directory, const char *name, char *path, size_t size)
 {
-    char path[64];
-    text[0] = '\0';
-    (void)snprintf(path, sizeof path, "/proc/%d/fdinfo/%.12s", pid, name);
-    int file = kernel_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
-    if (file < 0)
-        return;
-    ssize_t got = kernel_read(file, text, size - 1);
-    text[got > 0 ? got : 0] = '\0';
-    (void)kernel_close(file);
+    ssize_t length = kernel_readlinkat(directory, name, path, size - 1);
+    if (length <= 0 || path[0] != '/')
+        length = 0;
+    path[length] = '\0';
+    return (size_t)length;
 }
+
+static bool ends_deleted(const char *path, size_t length)
+{
+    size_t suffix = sizeof DELETED - 1;
+    return length > suffix && strcmp(path + length - suffix, DELETED) == 0;
+}
+
+static void take_path(struct arena *arena, char *path, size_t length, struct open_file *file)
+{
+    if (length == 0)
+        return;
+    bool marked = ends_deleted(path, length);
+    /* A name may end so by itself; then the file still has a name. */
+    file->doubtful = marked && !file->deleted;
+    if (marked && file->deleted)
+        length -= sizeof DELETED - 1;
+    file->path = arena_copy(arena, path, length);
+    file->at_path = !file->deleted && is_at(file->path, file);
+}
+
+/* --- one descriptor --- */
 
 static struct open_file *known_descriptor(const struct process *process, int descriptor)
 {
+    if (!process->looked_at)
+        return NULL;
     for (struct open_file *file = process->files; file != NULL; file = file->next)
         if (file->descriptor == descriptor)
             return file;
     return NULL;
 }
 
-static struct open_file *add_file(struct processes *processes, const struct open_file *found)
+static struct open_file *add_file(const struct scan *scan, const struct open_file *found)
 {
-    struct open_file *file = arena_take(processes->arena, sizeof *file);
+    struct open_file *file = arena_take(scan->worker->arena, sizeof *file);
     *file = *found;
-    file->next = file->process->files;
-    file->process->files = file;
-    processes->files =
-        arena_grow(processes->arena, processes->files, processes->file_count, sizeof(void *));
-    processes->files[processes->file_count++] = file;
+    file->next = *scan->files;
+    *scan->files = file;
     return file;
 }
 
+/*
+ * What the kernel says of descriptor `number`, by one read: it comes whole, and there may be
+ * thousands to ask for. False if it can't be read.
+ */
+static bool read_fdinfo(const struct scan *scan, long number, char *text, size_t size)
+{
+    char name[40];
+    (void)snprintf(name, sizeof name, "fdinfo/%ld", number);
+    return facts_read(scan->directory, name, text, size) > 0;
+}
+
+static const char *descriptor_name(char name[static 32], long number)
+{
+    (void)snprintf(name, 32, "fd/%ld", number);
+    return name;
+}
+
 /* Adds it, unless only those with a flock are wanted and it has none. */
-static struct open_file *take_descriptor(struct processes *processes, struct process *process,
-                                         int directory, const char *name, const struct stat *status,
-                                         bool must_be_locked)
+static struct open_file *take_descriptor(const struct scan *scan, long number,
+                                         const struct stat *status, bool must_be_locked)
 {
     char fdinfo[4096];
-    int descriptor = (int)strtol(name, NULL, 10);
-    struct open_file *known = process->looked_at ? known_descriptor(process, descriptor) : NULL;
+    char path[PATH_MAX + sizeof DELETED];
+    char name[32];
+    struct open_file *known = known_descriptor(scan->process, (int)number);
     if (known != NULL)
         return known;
-    struct open_file file = {.process = process,
-                             .descriptor = descriptor,
+    struct open_file file = {.process = scan->process,
+                             .descriptor = (int)number,
                              .device = status->st_dev,
                              .inode = status->st_ino,
                              .stat_device = status->st_dev,
                              .stat_inode = status->st_ino,
                              .deleted = status->st_nlink == 0};
-    read_fdinfo(process->told.pid, name, fdinfo, sizeof fdinfo);
-    uint64_t device;
-    uint64_t inode;
-    if (file_identity_from_fdinfo(fdinfo, &device, &inode)) {
-        file.device = device;
-        file.inode = inode;
+    if (read_fdinfo(scan, number, fdinfo, sizeof fdinfo)) {
+        uint64_t device;
+        uint64_t inode;
+        if (file_identity_from_fdinfo(fdinfo, &device, &inode)) {
+            file.device = device;
+            file.inode = inode;
+        }
+        take_flock(fdinfo, &file);
     }
-    take_flock(fdinfo, &file);
     if (must_be_locked && !file.locked)
         return NULL;
-    take_path(processes, directory, name, &file);
-    return add_file(processes, &file);
+    size_t length = read_link(scan->directory, descriptor_name(name, number), path, sizeof path);
+    take_path(scan->worker->arena, path, length, &file);
+    return add_file(scan, &file);
+}
+
+/*
+ * The same for one that is likely to have a flock: its fdinfo comes first. Where the file still is
+ * at the path that the link tells, nothing else need be asked. False if it has no flock.
+ */
+static bool take_locked(const struct scan *scan, long number, pid_t taker)
+{
+    char text[4096];
+    char name[32];
+    struct stat status;
+    struct open_file file = {.process = scan->process, .descriptor = (int)number};
+    if (known_descriptor(scan->process, (int)number) != NULL)
+        return true;
+    if (!read_fdinfo(scan, number, text, sizeof text))
+        return false;
+    take_flock(text, &file);
+    if (!file.locked || (taker > 0 && file.taker != taker))
+        return false;
+    char path[PATH_MAX + sizeof DELETED];
+    size_t length = read_link(scan->directory, descriptor_name(name, number), path, sizeof path);
+    if (length > 0 && !ends_deleted(path, length) &&
+        kernel_fstatat(AT_FDCWD, path, &status, 0) == 0 && status.st_dev == file.device &&
+        status.st_ino == file.inode) {
+        file.path = arena_copy(scan->worker->arena, path, length);
+        file.at_path = true;
+    } else {
+        if (kernel_fstatat(scan->directory, name, &status, 0) != 0)
+            return false;
+        file.deleted = status.st_nlink == 0;
+    }
+    file.stat_device = status.st_dev;
+    file.stat_inode = status.st_ino;
+    if (file.path == NULL)
+        take_path(scan->worker->arena, path, length, &file);
+    (void)add_file(scan, &file);
+    return true;
+}
+
+void descriptors_look(const struct scan *scan, long number)
+{
+    char name[32];
+    struct stat status;
+    if (scan->likely && take_locked(scan, number, 0))
+        return;
+    if (kernel_fstatat(scan->directory, descriptor_name(name, number), &status, 0) != 0)
+        return;
+    bool wanted = is_wanted(scan->wanted, status.st_ino);
+    bool may_have_flock =
+        scan->wanted->any_flock && (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode));
+    if (wanted || may_have_flock)
+        (void)take_descriptor(scan, number, &status, !wanted);
+}
+
+bool descriptors_look_at_usual(const struct scan *scan)
+{
+    struct process *process = scan->process;
+    if (scan->worker->usual < 0 || process->looked_at || process->held != 1 ||
+        !take_locked(scan, scan->worker->usual, process->told.pid))
+        return false;
+    process->scanned = true;
+    return true;
 }
 
 bool processes_still_has(const struct open_file *file)
@@ -165,6 +252,16 @@ static int compare_files(const void *left, const void *right)
 
 void processes_sort(struct processes *processes)
 {
+    processes->file_count = 0;
+    processes->files = NULL;
+    for (size_t i = 0; i < PROCESS_BUCKETS; i++)
+        for (struct process *process = processes->buckets[i]; process != NULL;
+             process = process->next)
+            for (struct open_file *file = process->files; file != NULL; file = file->next) {
+                processes->files = arena_grow(processes->arena, processes->files,
+                                              processes->file_count, sizeof(void *));
+                processes->files[processes->file_count++] = file;
+            }
     if (processes->file_count > 0)
         qsort(processes->files, processes->file_count, sizeof *processes->files, // NOLINT: pointers
               compare_files);
@@ -190,109 +287,109 @@ size_t processes_files_on(const struct processes *processes, uint64_t device, ui
     return low - *first;
 }
 
-struct scan {
-    struct processes *processes;
-    struct process *process;
-    const struct wanted_inodes *wanted;
-    int directory;
-};
+/* --- all of a process's --- */
 
-static bool scan_descriptor(long number, void *context)
-{
-    struct scan *scan = context;
-    char name[24];
-    struct stat status;
-    (void)snprintf(name, sizeof name, "%ld", number);
-    if (kernel_fstatat(scan->directory, name, &status, 0) != 0)
-        return true;
-    bool wanted = is_wanted(scan->wanted, status.st_ino);
-    bool may_have_flock =
-        scan->wanted->any_flock && (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode));
-    if (wanted || may_have_flock)
-        (void)take_descriptor(scan->processes, scan->process, scan->directory, name, &status,
-                              !wanted);
-    return true;
-}
-
-/* Does the process have the same root and mounts as we have? */
-static bool sees_our_files(pid_t pid)
+bool processes_sees_our_files(struct process *process)
 {
     static const char *const links[] = {"ns/mnt", "root"};
     static const char *const own_links[] = {"/proc/self/ns/mnt", "/proc/self/root"};
-    static struct stat own[2];
+    if (process->view_compared)
+        return process->sees_our_files;
+    process->view_compared = true;
     for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
         char path[64];
+        struct stat own;
         struct stat other;
-        if ((own[i].st_ino == 0 && kernel_fstatat(AT_FDCWD, own_links[i], &own[i], 0) != 0) ||
-            kernel_fstatat(AT_FDCWD, process_path(path, pid, links[i], -1), &other, 0) != 0 ||
-            own[i].st_ino != other.st_ino || own[i].st_dev != other.st_dev)
+        if (kernel_fstatat(AT_FDCWD, own_links[i], &own, 0) != 0 ||
+            kernel_fstatat(AT_FDCWD, process_path(path, process->told.pid, links[i], -1), &other,
+                           0) != 0 ||
+            own.st_ino != other.st_ino || own.st_dev != other.st_dev)
             return false;
     }
+    return process->sees_our_files = true;
+}
+
+struct list {
+    struct arena *arena;
+    struct process *process;
+};
+
+static bool note_number(long number, void *context)
+{
+    struct list *list = context;
+    struct process *process = list->process;
+    process->numbers =
+        arena_grow(list->arena, process->numbers, process->number_count, sizeof number);
+    process->numbers[process->number_count++] = number;
     return true;
 }
 
-static int open_descriptors(struct process *process)
+bool descriptors_list(struct process *process, int directory, struct arena *arena)
 {
-    char path[64];
-    if (!process->scanned && !process->looked_at)
-        process->sees_our_files = sees_our_files(process->told.pid);
-    int directory = kernel_openat(AT_FDCWD, process_path(path, process->told.pid, "fd", -1),
-                                  O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-    process->told.descriptors_hidden = directory == -EACCES || directory == -EPERM;
-    return directory;
+    struct list list = {arena, process};
+    int descriptors = directory < 0
+                          ? directory
+                          : kernel_openat(directory, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    process->told.descriptors_hidden = descriptors == -EACCES || descriptors == -EPERM;
+    process->scanned = process->scanned_all = true;
+    process->number_count = 0;
+    process->numbers = NULL;
+    if (descriptors < 0)
+        return false;
+    process_each_number_in(descriptors, note_number, &list);
+    (void)kernel_close(descriptors);
+    return true;
+}
+
+void descriptors_look_at_all(const struct scan *scan)
+{
+    struct process *process = scan->process;
+    process->looked_at = process->looked_at || process->scanned;
+    if (!descriptors_list(process, scan->directory, scan->worker->arena))
+        return;
+    for (size_t i = 0; i < process->number_count; i++)
+        descriptors_look(scan, process->numbers[i]);
+    process->number_count = 0;
 }
 
 void processes_scan(struct processes *processes, struct process *process,
                     const struct wanted_inodes *wanted)
 {
-    char path[64];
-    if (process->scanned || process->told.gone || process->told.pid <= 0)
+    if (process->scanned_all || process->told.gone || process->told.pid <= 0)
         return;
-    struct scan scan = {processes, process, wanted, open_descriptors(process)};
-    process->scanned = true;
-    if (scan.directory < 0)
-        return;
-    process_each_number(process_path(path, process->told.pid, "fd", -1), scan_descriptor, &scan);
-    (void)kernel_close(scan.directory);
+    struct worker worker;
+    worker_begin(&worker, processes->arena);
+    struct scan scan = {process, wanted, &worker, facts_open(process->told.pid),
+                        .files = &process->files};
+    descriptors_look_at_all(&scan);
+    worker_end(&worker);
+    if (scan.directory >= 0)
+        (void)kernel_close(scan.directory);
 }
 
 struct open_file *processes_look_at(struct processes *processes, struct process *process,
                                     int descriptor)
 {
-    char name[24];
-    if (descriptor < 0 || process->told.gone || process->told.pid <= 0)
-        return NULL;
-    int directory = open_descriptors(process);
-    process->looked_at = true;
-    if (directory < 0)
-        return NULL;
-    (void)snprintf(name, sizeof name, "%d", descriptor);
+    char name[32];
     struct stat status;
     struct open_file *file = NULL;
-    if (kernel_fstatat(directory, name, &status, 0) == 0)
-        file = take_descriptor(processes, process, directory, name, &status, false);
-    (void)kernel_close(directory);
+    if (descriptor < 0 || process->told.gone || process->told.pid <= 0)
+        return NULL;
+    struct worker worker;
+    worker_begin(&worker, processes->arena);
+    struct scan scan = {process, NULL, &worker, facts_open(process->told.pid),
+                        .files = &process->files};
+    process->looked_at = true;
+    int result = scan.directory < 0 ? scan.directory
+                                    : kernel_fstatat(scan.directory,
+                                                     descriptor_name(name, descriptor), &status, 0);
+    process->told.descriptors_hidden = result == -EACCES || result == -EPERM;
+    if (result == 0)
+        file = take_descriptor(&scan, descriptor, &status, false);
+    worker_end(&worker);
+    if (scan.directory >= 0)
+        (void)kernel_close(scan.directory);
     return file;
-}
-
-struct scan_of_all {
-    struct processes *processes;
-    const struct wanted_inodes *wanted;
-};
-
-static bool scan_process(long number, void *context)
-{
-    struct scan_of_all *scan = context;
-    if (number <= INT_MAX)
-        processes_scan(scan->processes, processes_get(scan->processes, (pid_t)number),
-                       scan->wanted);
-    return true;
-}
-
-void processes_scan_all(struct processes *processes, const struct wanted_inodes *wanted)
-{
-    struct scan_of_all scan = {processes, wanted};
-    process_each_number("/proc", scan_process, &scan);
 }
 
 bool process_has_memory_file(pid_t pid, int descriptor, const char *name)

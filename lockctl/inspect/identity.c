@@ -30,8 +30,8 @@ static bool find_number(const char *text, const char *name, uint64_t *number)
 /* The device of a mount: "24 1 fe:00 / / rw,relatime …". The last mount asked for is remembered. */
 static bool find_device(uint64_t mount, uint64_t *device)
 {
-    static uint64_t last_mount;
-    static uint64_t last_device;
+    static _Thread_local uint64_t last_mount;
+    static _Thread_local uint64_t last_device;
     if (mount == last_mount && last_mount != 0) {
         *device = last_device;
         return true;

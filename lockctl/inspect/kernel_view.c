@@ -7,67 +7,132 @@
 #include "shim/lock/kernel.h"
 
 #include <err.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 #include <time.h>
 
-enum { ATTEMPTS = 4, WORDS = 9 };
+enum { ATTEMPTS = 4 };
 #define FIRST_ROOM ((size_t)64 << 10)
 #define ROOM_FOR_ALL ((size_t)4 << 20)
 #define FAR_BEHIND ((off_t)1 << 40)
 
-/* The whole number that a word is in this base, or false. */
-static bool parse_number(const char *word, int base, uint64_t maximum, uint64_t *number)
+/* --- words of a line; nothing is copied: there may be a hundred thousand lines --- */
+
+struct words {
+    const char *at;
+};
+
+static bool is_blank(char character)
 {
-    char *end;
-    if (*word == '\0' || strchr("-+ ", *word) != NULL)
+    return character == ' ' || character == '\t';
+}
+
+static bool is_end(char character)
+{
+    return character == '\0' || character == '\n';
+}
+
+static void skip_blanks(struct words *words)
+{
+    while (is_blank(*words->at))
+        words->at++;
+}
+
+static void skip_word(struct words *words)
+{
+    while (!is_blank(*words->at) && !is_end(*words->at))
+        words->at++;
+}
+
+/* Is that the next word? Then it is taken. */
+static bool take_word(struct words *words, const char *word)
+{
+    size_t length = strlen(word);
+    skip_blanks(words);
+    if (strncmp(words->at, word, length) != 0 ||
+        !(is_blank(words->at[length]) || is_end(words->at[length])))
         return false;
-    errno = 0;
-    *number = strtoull(word, &end, base);
-    return errno == 0 && *end == '\0' && *number <= maximum;
+    words->at += length;
+    return true;
+}
+
+static bool pass_word(struct words *words)
+{
+    skip_blanks(words);
+    const char *begin = words->at;
+    skip_word(words);
+    return words->at > begin;
+}
+
+static unsigned digit_of(char character)
+{
+    if (character >= '0' && character <= '9')
+        return (unsigned)(character - '0');
+    if (character >= 'a' && character <= 'f')
+        return (unsigned)(character - 'a') + 10;
+    if (character >= 'A' && character <= 'F')
+        return (unsigned)(character - 'A') + 10;
+    return UINT8_MAX;
+}
+
+/* A whole number in this base, with `end` behind it (' ': the end of the word). */
+static bool take_number(struct words *words, unsigned base, uint64_t maximum, char end,
+                        uint64_t *number)
+{
+    const char *begin = words->at;
+    *number = 0;
+    for (unsigned digit; (digit = digit_of(*words->at)) < base; words->at++) {
+        if (*number > (maximum - digit) / base)
+            return false;
+        *number = *number * base + digit;
+    }
+    if (words->at == begin)
+        return false;
+    if (end == ' ')
+        return is_blank(*words->at) || is_end(*words->at);
+    return *words->at++ == end;
 }
 
 /* "fe:00:42": major and minor number in hexadecimal digits, inode in decimal ones. */
-static bool parse_identity(char *word, struct kernel_flock *flock)
+static bool take_identity(struct words *words, struct kernel_flock *flock)
 {
     uint64_t major_number;
     uint64_t minor_number;
-    char *minor_word = strchr(word, ':');
-    char *inode_word = minor_word != NULL ? strchr(minor_word + 1, ':') : NULL;
-    if (inode_word == NULL)
-        return false;
-    *minor_word++ = '\0';
-    *inode_word++ = '\0';
-    if (!parse_number(word, 16, UINT32_MAX, &major_number) ||
-        !parse_number(minor_word, 16, UINT32_MAX, &minor_number) ||
-        !parse_number(inode_word, 10, UINT64_MAX, &flock->inode))
+    skip_blanks(words);
+    if (!take_number(words, 16, UINT32_MAX, ':', &major_number) ||
+        !take_number(words, 16, UINT32_MAX, ':', &minor_number) ||
+        !take_number(words, 10, UINT64_MAX, ' ', &flock->inode))
         return false;
     flock->device = makedev((unsigned)major_number, (unsigned)minor_number);
     return true;
 }
 
 /* "1: FLOCK  ADVISORY  WRITE 4711 fd:01:42 0 EOF", "1: -> FLOCK …" for one who waits behind it */
-bool kernel_view_parse_line(char *line, struct kernel_flock *flock)
+bool kernel_view_parse_line(const char *line, struct kernel_flock *flock)
 {
-    char *save = NULL;
-    char *words[WORDS] = {NULL};
-    int count = 0;
-    for (char *word = strtok_r(line, " \t", &save); word != NULL && count < WORDS;
-         word = strtok_r(NULL, " \t", &save))
-        words[count++] = word;
-    flock->waits = count > 1 && strcmp(words[1], "->") == 0;
-    int at = flock->waits ? 2 : 1;
+    struct words words = {line};
     uint64_t process;
-    if (count < at + 5 || strcmp(words[at], "FLOCK") != 0 ||
-        !parse_number(words[at + 3], 10, INT32_MAX, &process))
+    if (!pass_word(&words))
+        return false;
+    flock->waits = take_word(&words, "->");
+    if (!take_word(&words, "FLOCK") || !pass_word(&words))
+        return false;
+    flock->exclusive = take_word(&words, "WRITE");
+    if (!flock->exclusive && !take_word(&words, "READ"))
+        return false;
+    skip_blanks(&words);
+    if (!take_number(&words, 10, INT32_MAX, ' ', &process))
         return false;
     flock->process = (pid_t)process;
-    flock->exclusive = strcmp(words[at + 2], "WRITE") == 0;
-    if (!flock->exclusive && strcmp(words[at + 2], "READ") != 0)
-        return false;
-    return parse_identity(words[at + 4], flock);
+    return take_identity(&words, flock);
+}
+
+/* Behind the end of the line, or NULL at the end of the text. */
+static const char *next_line(const char *line)
+{
+    const char *end = strchr(line, '\n');
+    return end != NULL ? end + 1 : NULL;
 }
 
 static int compare(const void *left, const void *right)
@@ -83,14 +148,12 @@ static int compare(const void *left, const void *right)
     return (one->process > other->process) - (one->process < other->process);
 }
 
-void kernel_view_parse(struct kernel_view *view, struct arena *arena, char *text)
+void kernel_view_parse(struct kernel_view *view, struct arena *arena, const char *text)
 {
-    char *save = NULL;
     view->items = NULL;
     view->count = 0;
     view->torn = false;
-    for (char *line = strtok_r(text, "\n", &save); line != NULL;
-         line = strtok_r(NULL, "\n", &save)) {
+    for (const char *line = text; line != NULL; line = next_line(line)) {
         struct kernel_flock flock;
         if (!kernel_view_parse_line(line, &flock))
             continue;

@@ -42,11 +42,11 @@ int kernel_view_read_whole(struct kernel_view *view, struct arena *arena);
 void kernel_view_merge(struct kernel_view *view, const struct kernel_view *earlier,
                        struct arena *arena);
 
-/* Parses one line of it; false for what is no flock or not as it should be. Changes the line. */
-bool kernel_view_parse_line(char *line, struct kernel_flock *flock);
+/* Parses one line of it; false for what is no flock or not as it should be. */
+bool kernel_view_parse_line(const char *line, struct kernel_flock *flock);
 
-/* Parses a whole list; changes the text. */
-void kernel_view_parse(struct kernel_view *view, struct arena *arena, char *text);
+/* Parses a whole list. */
+void kernel_view_parse(struct kernel_view *view, struct arena *arena, const char *text);
 
 /* Does a file have an exclusive holder and another one beside it? Then locks changed hands. */
 bool kernel_view_contradicts_itself(const struct kernel_view *view);

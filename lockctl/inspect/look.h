@@ -54,7 +54,8 @@ struct look {
      * the looking, unless it stands here too; NULL: not asked. */
     const struct kernel_view *again;
     struct processes processes;
-    struct wanted_inodes wanted;
+    struct wanted_inodes wanted;                              /* of all locks in the list */
+    struct wanted_inodes named;                               /* of the candidates */
     struct registry_words *registries[REGISTRY_BUCKET_COUNT]; /* by their paths' hashes */
     struct view_blocked *blocked; /* what all registries say about who holds and waits elsewhere */
     size_t blocked_count;

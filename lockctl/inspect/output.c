@@ -6,6 +6,7 @@
 
 #include "lockctl/format.h"
 #include "lockctl/inspect/json.h"
+#include "lockctl/inspect/rows.h"
 
 #include <err.h>
 #include <errno.h>
@@ -17,15 +18,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 #include <wchar.h>
-
-#define COLUMNS_MAXIMUM 64
 
 struct output {
     const char *command;
+    const char *name; /* of the array in JSON */
     const struct output_style *style;
-    struct libscols_table *table;
-    const struct column *shown[COLUMNS_MAXIMUM];
+    struct libscols_table *table; /* NULL: laid out by rows.h */
+    struct rows rows;
+    const struct column *shown[OUTPUT_COLUMNS_MAXIMUM];
     size_t count;
     size_t width; /* 0: as the printer finds it */
     char text[FORMAT_TEXT];
@@ -152,7 +154,7 @@ static bool choose_usual(struct output *output, const struct column *columns, si
     const char *names = getenv("LOCKCTL_COLUMNS");
     if (names == NULL || cell_is_exact(output))
         return false;
-    for (; *names != '\0' && output->count < COLUMNS_MAXIMUM;) {
+    for (; *names != '\0' && output->count < OUTPUT_COLUMNS_MAXIMUM;) {
         size_t length = strcspn(names, ",");
         const struct column *column = find_column(columns, count, names, length);
         if (column != NULL)
@@ -177,7 +179,7 @@ static bool choose_columns(struct output *output, const struct column *columns, 
         const struct column *column = find_column(columns, count, names, length);
         char name[64];
         (void)snprintf(name, sizeof name, "%.*s", (int)(length < 60 ? length : 60), names);
-        if (column == NULL || output->count == COLUMNS_MAXIMUM) {
+        if (column == NULL || output->count == OUTPUT_COLUMNS_MAXIMUM) {
             complain("%s: %s'%s'%s", output->command, column == NULL ? "" : "with ", shown(name),
                      column == NULL ? " is no column; --help lists them"
                                     : " there are more columns than fit");
@@ -199,6 +201,17 @@ void output_prepare(void)
     (void)signal(SIGPIPE, SIG_IGN);
 }
 
+/* Nothing is cut, nothing drawn: no need for the library's care. */
+static bool is_plain(const struct output *output)
+{
+    if (cell_is_exact(output) || isatty(STDOUT_FILENO) == 1)
+        return false;
+    for (size_t i = 0; i < output->count; i++)
+        if ((output->shown[i]->flags & COLUMN_TREE) != 0)
+            return false;
+    return true;
+}
+
 static int column_flags(unsigned flags)
 {
     return ((flags & (COLUMN_RIGHT | COLUMN_NUMBER)) != 0 ? SCOLS_FL_RIGHT : 0) |
@@ -217,6 +230,18 @@ static void add_column(struct output *output, const struct column *column)
         (void)scols_column_set_json_type(made, SCOLS_JSON_BOOLEAN);
 }
 
+static void make_table(struct output *output)
+{
+    output->table = need(scols_new_table());
+    (void)scols_table_set_name(output->table, output->name);
+    (void)scols_table_enable_json(output->table, output->style->json);
+    (void)scols_table_enable_raw(output->table, output->style->raw && !output->style->json);
+    (void)scols_table_enable_noheadings(output->table, output->style->no_headings);
+    (void)scols_table_enable_ascii(output->table, !format_is_utf8());
+    for (size_t i = 0; i < output->count; i++)
+        add_column(output, output->shown[i]);
+}
+
 struct output *output_begin(const struct output_style *style, const char *command, const char *name,
                             const struct column *columns, size_t count)
 {
@@ -228,26 +253,24 @@ struct output *output_begin(const struct output_style *style, const char *comman
         free(output);
         return NULL;
     }
-    output->table = need(scols_new_table());
-    (void)scols_table_set_name(output->table, name);
-    (void)scols_table_enable_json(output->table, style->json);
-    (void)scols_table_enable_raw(output->table, style->raw && !style->json);
-    (void)scols_table_enable_noheadings(output->table, style->no_headings);
-    (void)scols_table_enable_ascii(output->table, !format_is_utf8());
-    for (size_t i = 0; i < output->count; i++)
-        add_column(output, output->shown[i]);
+    output->name = name;
+    if (!is_plain(output))
+        make_table(output);
     return output;
 }
 
 struct libscols_line *output_row(struct output *output, struct libscols_line *parent,
                                  const void *row)
 {
-    struct libscols_line *line = need(scols_table_new_line(output->table, parent));
+    struct libscols_line *line =
+        output->table != NULL ? need(scols_table_new_line(output->table, parent)) : NULL;
     for (size_t i = 0; i < output->count; i++) {
         const char *text = output->shown[i]->cell(output, row);
         if (text == NULL && !cell_is_exact(output))
             text = "-";
-        if (scols_line_set_data(line, i, text) != 0)
+        if (line == NULL)
+            rows_add_cell(&output->rows, text);
+        else if (scols_line_set_data(line, i, text) != 0)
             errx(STATUS_FAILED, "not enough memory");
     }
     return line;
@@ -263,14 +286,20 @@ int output_finish(const char *command)
 
 void output_drop(struct output *output)
 {
-    scols_unref_table(output->table);
+    if (output->table != NULL)
+        scols_unref_table(output->table);
+    rows_drop(&output->rows);
     free(output);
 }
 
 int output_end(struct output *output)
 {
     errno = 0;
-    (void)scols_print_table(output->table);
+    if (output->table != NULL)
+        (void)scols_print_table(output->table);
+    else
+        rows_print(&output->rows, output->shown, output->count, !output->style->no_headings,
+                   stdout);
     int status = output_finish(output->command);
     output_drop(output);
     return status;
@@ -286,6 +315,8 @@ const struct column *output_column(const struct output *output, size_t index)
 void output_set_width(struct output *output, size_t width)
 {
     output->width = width;
+    if (output->table == NULL)
+        make_table(output);
     (void)scols_table_set_termforce(output->table, SCOLS_TERMFORCE_ALWAYS);
     (void)scols_table_set_termwidth(output->table, width);
 }
@@ -316,9 +347,22 @@ static void cut_shares(struct output *output)
     }
 }
 
+static char *print_rows_to_text(const struct output *output)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *file = need(open_memstream(&text, &size));
+    rows_print(&output->rows, output->shown, output->count, !output->style->no_headings, file);
+    if (fclose(file) != 0 || text == NULL)
+        errx(STATUS_FAILED, "not enough memory");
+    return text;
+}
+
 static char *print_to_text(struct output *output)
 {
     char *text = NULL;
+    if (output->table == NULL)
+        return print_rows_to_text(output);
     if (scols_print_table_to_string(output->table, &text) != 0 || text == NULL)
         errx(STATUS_FAILED, "not enough memory");
     return text;

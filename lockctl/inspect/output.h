@@ -13,6 +13,8 @@
 
 struct output; /* one table being printed */
 
+enum { OUTPUT_COLUMNS_MAXIMUM = 64 };
+
 enum column_flags {
     COLUMN_RIGHT = 1,    /* aligned to the right */
     COLUMN_NUMBER = 2,   /* a number in JSON; implies COLUMN_RIGHT */

@@ -40,7 +40,7 @@ static void take_path(struct look *look, struct candidate *candidate, const stru
         candidate->reachable_path = file->path;
         return;
     }
-    if ((file->process->sees_our_files && !file->doubtful) || is_at(file->path, file)) {
+    if (file->at_path || (!file->doubtful && processes_sees_our_files(file->process))) {
         candidate->reachable_path = file->path;
     } else {
         const char *in_its_root =

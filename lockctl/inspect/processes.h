@@ -7,6 +7,7 @@
 
 #include "lockctl/inspect/arena.h"
 #include "lockctl/inspect/inspect.h"
+#include "lockctl/inspect/parallel.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,15 +19,22 @@ struct process {
     struct process *next;          /* in its bucket */
     pid_t parent;
     unsigned threads;
-    bool scanned;         /* its descriptors were looked at */
+    unsigned held,
+        awaited;    /* lines of the kernel's list that name it, as processes_gather() asks */
+    bool looked_up; /* state, parent, threads and start time are known */
+    bool details_read;
+    bool user_named;
+    bool scanned;         /* its descriptors were looked at: all of them, or up to the lock */
+    bool scanned_all;     /* all of them */
+    bool looked_at;       /* one of its descriptors was, by itself */
     bool watched;         /* a thread of it is in D: see processes_watch() */
     pid_t watched_thread; /* 0: any */
     uint64_t switches;    /* how often that thread had slept when it was first seen so */
-    bool details_read;
     bool shim_looked_for, has_shim;
-    bool sees_our_files;     /* its paths are ours: same root, same mounts */
-    bool looked_at;          /* one of its descriptors was, by itself */
-    struct open_file *files; /* of those that it has open, the ones on wanted inodes */
+    bool view_compared, sees_our_files; /* see processes_sees_our_files() */
+    struct open_file *files;            /* of those that it has open, the ones on wanted inodes */
+    long *numbers; /* its descriptors, where they are many and wait for a look */
+    size_t number_count;
 };
 
 /* A descriptor on one of the wanted files. */
@@ -42,6 +50,7 @@ struct open_file {
     const char *path; /* as the process's link says, without " (deleted)" */
     bool deleted;
     bool doubtful; /* the link ends in " (deleted)", and the file has a name: another one */
+    bool at_path;  /* the file was there, seen from here, when it was looked at */
 };
 
 /* The inodes that are looked for. */
@@ -51,10 +60,12 @@ struct wanted_inodes {
     bool any_flock; /* and whatever has a flock: dear, every descriptor's fdinfo is read */
 };
 
+enum { PROCESS_BUCKETS = 4096 };
+
 struct processes {
     struct arena *arena;
     struct process **buckets;
-    struct open_file **files; /* of all processes; by device and inode after processes_sort() */
+    struct open_file **files; /* of all processes, by device and inode, after processes_sort() */
     size_t file_count;
     uint64_t namespace; /* of the pids in /proc; 0: not ours */
     struct namesake *namesakes;
@@ -66,6 +77,17 @@ void processes_begin(struct processes *processes, struct arena *arena);
 
 /* By its pid in /proc, looked up on first use. Never NULL; told.gone tells that there is none. */
 struct process *processes_get(struct processes *processes, pid_t pid);
+
+/* The same, but nothing is known of it yet: for processes_gather(). */
+struct process *processes_note(struct processes *processes, pid_t pid);
+
+/*
+ * Looks into several processes at once, noted and not looked up before: who they are, and what is
+ * shown of them; with `wanted`, also the descriptors of those that hold something. One that holds a
+ * single lock is looked through only until that is found.
+ */
+void processes_gather(struct processes *processes, struct process **items, size_t count,
+                      const struct wanted_inodes *wanted);
 
 /* The process that stands for one that can't be seen. */
 struct process *processes_invisible(struct processes *processes);
@@ -93,6 +115,9 @@ struct open_file *processes_look_at(struct processes *processes, struct process 
 
 /* Has the process, which may have ended since, still the file open there? */
 bool processes_still_has(const struct open_file *file);
+
+/* Are the paths of the process ours: same root, same mounts? */
+bool processes_sees_our_files(struct process *process);
 
 /* Sorts all files that were found. */
 void processes_sort(struct processes *processes);

@@ -168,13 +168,9 @@ static bool name_number(const char *name, long *number)
     return *name == '\0';
 }
 
-void process_each_number(const char *directory, bool (*each)(long number, void *context),
-                         void *context)
+void process_each_number_in(int descriptor, bool (*each)(long number, void *context), void *context)
 {
     _Alignas(8) char buffer[4096];
-    int descriptor = kernel_openat(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-    if (descriptor < 0)
-        return;
     bool more = true;
     ssize_t got;
     do {
@@ -188,5 +184,14 @@ void process_each_number(const char *directory, bool (*each)(long number, void *
         }
         /* A buffer that came back far from full was the last one: entries here are short. */
     } while (more && got > (ssize_t)sizeof buffer / 2);
+}
+
+void process_each_number(const char *directory, bool (*each)(long number, void *context),
+                         void *context)
+{
+    int descriptor = kernel_openat(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    if (descriptor < 0)
+        return;
+    process_each_number_in(descriptor, each, context);
     (void)kernel_close(descriptor);
 }

@@ -51,4 +51,8 @@ const char *process_own_descriptor(char path[static 64], int descriptor);
 void process_each_number(const char *directory, bool (*each)(long number, void *context),
                          void *context);
 
+/* The same for a directory that is open, and was not read yet. */
+void process_each_number_in(int descriptor, bool (*each)(long number, void *context),
+                            void *context);
+
 #endif

@@ -3,7 +3,7 @@
 #
 #   make check-inspect     all of it; INSPECT=tests/inspect/verdicts.py: some
 #   make bench-inspect     what a look costs beside lslocks: for a quiet machine
-DEPS_TEST += libcmocka-dev python3 python3-jsonschema util-linux
+DEPS_TEST += bsdutils libcmocka-dev python3 python3-jsonschema util-linux
 
 INSPECT ?= $(addprefix tests/inspect/,verdicts.py rings.py looks.py)
 INSPECT_UNIT_SOURCES := $(wildcard tests/inspect/test_*.c)

@@ -98,6 +98,23 @@ def hostile():
     ok("and in holders' JSON", long in look("holders", "L")["holders"][0]["command"])
 
 
+def layout():
+    """What goes into a pipe is laid out as on a terminal that is wide enough, byte by byte."""
+    for name in (b"plain", "ünï漢e\u0301".encode(), b"bad\xff\xfe\x80", b"back\\x41", b"new\nline"):
+        start("flock", b"L" + name, "sh", "-c", "sleep 60", b"argument " + name)
+    start("flock", "Lplain", "true")
+    soon(lambda: run("status", "-n").stdout.count(str(work).encode()) >= 5 and waiting("Lplain", 1))
+    for words in ("status -o LOCK,MODE,PID,USER,WAITERS,VERDICT,COMMAND", "status -o PID,LOCK,USER,UID", "holders -o LOCK,PID",
+                  "waiters -n -o PID,COMMAND,LOCK", "status -o COMMAND"):
+        command = f"stty cols 2000; {LOCKCTL} {words} {work}/L*"
+        done = subprocess.run(["script", "-qec", f"sh -c '{command}'", "/dev/null"], stdout=subprocess.PIPE, timeout=60,
+                              stdin=subprocess.DEVNULL, check=True)
+        there = [line.rstrip() for line in done.stdout.replace(b"\r", b"").splitlines()]
+        here = [line.rstrip() for line in subprocess.run(["sh", "-c", command.split("; ")[1]], stdout=subprocess.PIPE,
+                                                         timeout=60, check=True).stdout.splitlines()]
+        same(words, there, here)
+
+
 def as_nobody(*words):
     command = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", LOCKCTL, *words]
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, check=False)
@@ -255,4 +272,4 @@ def crowds():
 
 
 if __name__ == "__main__":
-    main(times, columns, hostile, ordinary_user, namespaces, undisturbed, forged_registry, crowds)
+    main(times, columns, hostile, layout, ordinary_user, namespaces, undisturbed, forged_registry, crowds)
