@@ -255,10 +255,13 @@ static int look_at_relations(struct wait *wait)
 
 /* --- sleeping --- */
 
-static bool end_frees(const struct wait *wait, const struct registry_holder *holder)
+/* Not so while it is being broken: who breaks it wakes by the futex. */
+static bool end_frees(const struct wait *wait, const struct registry_head *head)
 {
-    return holder->scope == SCOPE_PROCESS && holder->process > 0 && holder->acquisition != 0 &&
-           !wait->behind_joined && holder->pid_namespace == wait->lock->registry.pid_namespace;
+    const struct registry_holder *holder = &head->exclusive;
+    return holder->scope == SCOPE_PROCESS && head->broken != holder->acquisition &&
+           holder->process > 0 && holder->acquisition != 0 && !wait->behind_joined &&
+           holder->pid_namespace == wait->lock->registry.pid_namespace;
 }
 
 static void watch_nobody(struct wait *wait)
@@ -331,8 +334,9 @@ static void sleep_a_while(struct wait *wait, uint32_t wake)
             tick = left;
     }
     wait->slept = true;
-    if (usable && rank < WATCHERS && end_frees(wait, &head.exclusive)) {
-        /* A break ends it sooner, and wakes nobody there: the first one looks now and then. */
+    if (usable && rank < WATCHERS && end_frees(wait, &head)) {
+        /* A quick break ends it sooner, and wakes nobody there: the first one looks now and then.
+         */
         if (sleep_until_end_of(wait, &head.exclusive, tick))
             return;
     }
