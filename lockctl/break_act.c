@@ -250,12 +250,12 @@ static int check_acquisitions(struct break_plan *plan)
 
 /* --- files --- */
 
-static int collect(struct break_plan *plan, pid_t pid, uint64_t start_time, bool only_mapped)
+static int collect(struct break_plan *plan, pid_t pid, uint64_t start_time)
 {
     struct takeover_process process;
     if (takeover_open(&process, pid, start_time) != 0)
         return 0;
-    int result = takeover_files_collect(&plan->files, &process, plan->table, only_mapped);
+    int result = takeover_files_collect(&plan->files, &process, plan->table);
     takeover_close(&process);
     return result;
 }
@@ -276,8 +276,7 @@ static int collect_all(struct break_plan *plan)
     break_find_kin(plan);
     for (size_t i = 0; i < plan->count; i++) {
         const struct takeover_process *process = &plan->victims[i].process;
-        int result =
-            plan->victims[i].ended ? 0 : collect(plan, process->pid, process->start_time, false);
+        int result = plan->victims[i].ended ? 0 : collect(plan, process->pid, process->start_time);
         if (result != 0)
             return refuse_files(plan, result, "the files that a holder has open");
     }
@@ -287,9 +286,8 @@ static int collect_all(struct break_plan *plan)
             continue;
         char text[64];
         (void)snprintf(text, sizeof text, "the files that process %d has open", kin->pid);
-        /* A guarded one asks before it writes, but for what it has mapped. */
-        int result =
-            kin->unreadable ? -EPERM : collect(plan, kin->pid, kin->start_time, kin->guarded);
+        /* A guarded one too: what it has mapped, and stdio's buffers, reach the file unasked. */
+        int result = kin->unreadable ? -EPERM : collect(plan, kin->pid, kin->start_time);
         int status = result != 0 ? refuse_files(plan, result, text) : STATUS_DONE;
         if (status != STATUS_DONE)
             return status;

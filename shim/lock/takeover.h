@@ -145,11 +145,11 @@ struct takeover_files {
 };
 
 /*
- * Adds the regular files that the process has open for writing (unless `only_mapped`) or mapped
- * shared, as far as they can be in the table.
+ * Adds the regular files that the process has open for writing or mapped shared, as far as they can
+ * be in the table.
  */
 int takeover_files_collect(struct takeover_files *files, const struct takeover_process *process,
-                           const char *table, bool only_mapped);
+                           const char *table);
 
 /*
  * Puts those of them that lie in the table on fresh inodes: a copy takes the place of each, so that

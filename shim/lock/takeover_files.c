@@ -129,21 +129,19 @@ static int look_at_maps(struct collection *collection)
 }
 
 int takeover_files_collect(struct takeover_files *files, const struct takeover_process *process,
-                           const char *table, bool only_mapped)
+                           const char *table)
 {
     struct collection collection = {.files = files, .process = process, .table = table};
     char path[64];
     if (stat(table, &collection.table_status) != 0)
         return errno == ENOENT ? 0 : -errno; /* nothing there that could be written to */
     collection.same_view = has_same_view(process->thread);
-    if (!only_mapped) {
-        process_path(path, process->thread, "fd", -1);
-        if (access(path, R_OK | X_OK) != 0 && errno != ENOENT) {
-            files->unreadable++;
-            return -EPERM;
-        }
-        process_each_number(path, look_at_open, &collection);
+    process_path(path, process->thread, "fd", -1);
+    if (access(path, R_OK | X_OK) != 0 && errno != ENOENT) {
+        files->unreadable++;
+        return -EPERM;
     }
+    process_each_number(path, look_at_open, &collection);
     return collection.error != 0 ? collection.error : look_at_maps(&collection);
 }
 

@@ -1,10 +1,12 @@
 /*
  * writer LETTER DIRECTORY MODE...: writes LETTER into files of a table, again and again, until it
  * is terminated; then it ends by itself, with whatever it still has in buffers. Modes: stdio raw
- * mapped (one file each), passed (an unguarded child by exec writes through an inherited
- * descriptor), names (makes and renames files), leader (the main thread exits, another one goes
- * on), decoy (memory that looks like a fence; it says where, and at the end whether somebody has
- * written there), and through DESCRIPTOR, which is what the child of `passed` is.
+ * mapped appended copied (one file each; copied: through a dup'ed descriptor, the first one
+ * closed), passed (an unguarded child by exec writes through an inherited descriptor), forked (a
+ * child writes through all that was opened before), threads (four more of them write), names
+ * (makes and renames files), leader (the main thread exits, another one goes on), decoy (memory
+ * that looks like a fence; it says where, and at the end whether somebody has written there), and
+ * through DESCRIPTOR, which is what the child of `passed` is.
  */
 #include "shim/lock/fence.h"
 
@@ -27,6 +29,8 @@ static char letter;
 static const char *directory;
 static FILE *stream;
 static int raw = -1;
+static int appended = -1;
+static bool threads;
 static char *map;
 static bool names;
 static struct fence decoy = {.magic = FENCE_MAGIC};
@@ -100,6 +104,17 @@ static void set_up(char **words)
             int descriptor = open_filled("mapped", O_CLOEXEC);
             map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
             (void)close(descriptor);
+        } else if (strcmp(*mode, "appended") == 0) {
+            appended = open_filled("appended", O_CLOEXEC | O_APPEND);
+        } else if (strcmp(*mode, "copied") == 0) {
+            int descriptor = open_filled("copied", O_CLOEXEC);
+            raw = fcntl(descriptor, F_DUPFD_CLOEXEC, 30);
+            (void)close(descriptor);
+        } else if (strcmp(*mode, "forked") == 0) {
+            if (fork() == 0)
+                break;
+        } else if (strcmp(*mode, "threads") == 0) {
+            threads = true;
         } else if (strcmp(*mode, "names") == 0) {
             names = true;
         } else if (strcmp(*mode, "passed") == 0) {
@@ -137,6 +152,8 @@ static void *work(void *context)
         }
         if (raw >= 0)
             (void)!pwrite(raw, &letter, 1, at);
+        if (appended >= 0 && step < SIZE)
+            (void)!write(appended, &letter, 1);
         if (map != NULL)
             *(volatile char *)(map + at) = letter;
         if (names)
@@ -154,8 +171,13 @@ int main(int count, char **words)
     directory = words[2];
     struct sigaction action = {.sa_handler = end};
     (void)sigaction(SIGTERM, &action, NULL);
+    pid_t first = getpid();
     set_up(words);
-    say("up\n");
+    if (getpid() == first)
+        say("up\n");
+    for (int i = 0; threads && i < 4; i++)
+        if (pthread_create(&thread, NULL, work, NULL) != 0)
+            return 1;
     if (strcmp(words[3], "leader") == 0) {
         raw = open_filled("raw", O_CLOEXEC);
         if (pthread_create(&thread, NULL, work, NULL) != 0)
