@@ -60,6 +60,7 @@ struct break_plan {
     size_t spared; /* shared holders that are well, and keep the lock */
     struct kin *kin;
     size_t kin_count;
+    struct takeover_frozen standing; /* whose acquisition is named, until its fence is raised */
     struct takeover_frozen frozen;
     struct takeover_files files;
     struct registry registry;

@@ -372,6 +372,7 @@ int break_act(struct break_plan *plan)
     if (status != STATUS_DONE)
         return status;
     status = raise_fences(plan);
+    takeover_thaw(&plan->standing);
     if (status == STATUS_DONE)
         status = await_all_calls(plan);
     if (status == STATUS_DONE)

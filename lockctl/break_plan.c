@@ -7,6 +7,7 @@
 #include "shim/lock/kernel_locks.h"
 #include "shim/lock/lock.h"
 #include "shim/lock/process.h"
+#include "shim/settings.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -185,27 +186,53 @@ static void look_up_record(struct break_plan *plan, struct victim *victim)
 }
 
 /*
+ * One who lets go and takes it anew all the time would have a newer one by the time that the fence
+ * is raised: it is named while it stands still, not on the point of letting go. Others are left
+ * alone: who takes the lock once holds what is named.
+ */
+static bool is_to_stand_still(const struct break_plan *plan, const struct victim *victim)
+{
+    return !plan->request->dry_run && plan->request->kill_signal == 0 &&
+           plan->lock->verdict == VERDICT_HEALTHY && victim->holder->mode == REGISTRY_EXCLUSIVE &&
+           victim->entry == NULL && (!victim->recorded || victim->record.scope != SCOPE_PROCESS);
+}
+
+/* Is what it says what it will still say when the fence is raised? */
+static bool is_told(const struct break_plan *plan, const struct victim *victim,
+                    const struct fence *found)
+{
+    if ((victim->acquisition & FENCE_OVER) != 0)
+        return false;
+    if (plan->standing.count > 0 && atomic_load(&found->calls) >= FENCE_RELEASE)
+        return false;
+    return !registry_usable(&plan->registry) ||
+           (victim->recorded && victim->record.acquisition == victim->acquisition);
+}
+
+/*
  * What the process itself says is better than what the registry does. Between two acquisitions, or
  * just before one is written down, it is asked again.
  */
 static bool name_acquisition(struct break_plan *plan, struct victim *victim)
 {
     struct fence found = {.magic = 0};
+    bool still = is_to_stand_still(plan, victim);
     for (int attempt = 0;; attempt++) {
+        if (still)
+            (void)takeover_freeze(&plan->standing, &victim->process);
+        look_up_record(plan, victim);
         if (takeover_fence_read(&victim->fence, &found) != 0)
             return false;
         victim->acquisition = atomic_load(&found.acquisition);
-        bool over = (victim->acquisition & FENCE_OVER) != 0;
-        bool told =
-            !over && (!registry_usable(&plan->registry) ||
-                      (victim->recorded && victim->record.acquisition == victim->acquisition));
-        if (told || attempt == LOOKS) {
-            victim->let_go = over && !takeover_has_lock(&victim->lock);
+        if (is_told(plan, victim, &found))
             return true;
-        }
+        if (attempt == LOOKS)
+            break;
+        takeover_thaw(&plan->standing);
         pause_shortly();
-        look_up_record(plan, victim);
     }
+    victim->let_go = (victim->acquisition & FENCE_OVER) != 0 && !takeover_has_lock(&victim->lock);
+    return true;
 }
 
 static void find_fence(struct break_plan *plan, struct victim *victim)
@@ -355,6 +382,7 @@ int break_prepare(struct break_plan *plan)
 
 void break_plan_free(struct break_plan *plan)
 {
+    takeover_thaw(&plan->standing);
     for (size_t i = 0; i < plan->count; i++) {
         if (plan->victims[i].shared)
             (void)close(plan->victims[i].lock.descriptor);

@@ -60,8 +60,8 @@ static void enter(struct touch *touch, int index, enum touch_kind kind)
 {
     struct table *table = touch->tables[index];
     struct lock *lock = table->lock;
-    touch->counted[index] = true;
-    if (!fence_begin(&lock->fence)) {
+    touch->counted[index] = fence_begin(&lock->fence);
+    if (!touch->counted[index]) {
         if (lock->entry == NULL || command_broken(lock->entry) == 0)
             lock_tell_fenced(lock);
         refuse(touch, table, ESTALE);
@@ -349,8 +349,9 @@ bool touch_descriptor(struct touch *touch, int descriptor, uint32_t word, enum t
         trace_change(touch, descriptor, word, kind);
     if (kind >= TOUCH_CHANGE && undo_guards(table))
         undo_descriptor(touch, table, descriptor);
+    if (touch->counted[0])
+        fence_end(&table->lock->fence);
     touch->counted[0] = false; /* the file may be taken out of the table while the call goes on */
-    fence_end(&table->lock->fence);
     return true;
 }
 

@@ -24,12 +24,18 @@ struct fence {
     uint64_t magic;               /* FENCE_MAGIC; who looks at it from outside asks for this, */
     uint64_t device, inode;       /* for the lock file */
     _Atomic uint64_t acquisition; /* and for which time it was taken, the last one, … */
-    _Atomic uint32_t calls;       /* calls on the lock's tables that are under way */
+    _Atomic uint32_t calls;  /* on the lock's tables, under way; FENCE_RELEASE for letting go */
     _Atomic uint32_t raised; /* fence_value(acquisition): every further one fails with ESTALE */
 };
 
 /* … with this bit when that has ended in order: nothing is held, or the next is not counted yet. */
 #define FENCE_OVER (1ull << 63)
+
+/*
+ * How much letting go counts among the calls. Who names an acquisition while its holder stands
+ * still sees by it whether that is on the point of being over.
+ */
+#define FENCE_RELEASE (1u << 16)
 
 /* What `raised` says against an acquisition; never 0. */
 static inline uint32_t fence_value(uint64_t acquisition)
@@ -46,16 +52,31 @@ static inline bool fence_is_raised(const struct fence *fence)
     return (acquisition & FENCE_OVER) == 0 && raised == fence_value(acquisition);
 }
 
-/* A call on a table begins. False: the fence is raised, and it must fail. */
+/* What is refused is over at once: threads that go on trying must not look like a call under way. */
+static inline bool fence_count(struct fence *fence, uint32_t weight)
+{
+    atomic_fetch_add(&fence->calls, weight);
+    if (__builtin_expect(!fence_is_raised(fence), 1))
+        return true;
+    atomic_fetch_sub(&fence->calls, weight);
+    return false;
+}
+
+/* A call on a table begins. False: the fence is raised, it must fail, and has ended. */
 static inline bool fence_begin(struct fence *fence)
 {
-    atomic_fetch_add(&fence->calls, 1);
-    return !fence_is_raised(fence);
+    return fence_count(fence, 1);
+}
+
+/* Letting go begins. False, as above: whoever has broken the lock does that. */
+static inline bool fence_begin_release(struct fence *fence)
+{
+    return fence_count(fence, FENCE_RELEASE);
 }
 
 /*
- * It was let go of in order. To be called before fence_end(): who waits for that sees it then. One
- * that was taken since (by a signal handler) stays as it is.
+ * It was let go of in order. To be called before fence_end_release(): who waits for that sees it
+ * then. One that was taken since (by a signal handler) stays as it is.
  */
 static inline void fence_is_over(struct fence *fence, uint64_t acquisition)
 {
@@ -65,6 +86,11 @@ static inline void fence_is_over(struct fence *fence, uint64_t acquisition)
 static inline void fence_end(struct fence *fence)
 {
     atomic_fetch_sub(&fence->calls, 1);
+}
+
+static inline void fence_end_release(struct fence *fence)
+{
+    atomic_fetch_sub(&fence->calls, FENCE_RELEASE);
 }
 
 #endif

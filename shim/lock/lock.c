@@ -59,14 +59,14 @@ static void let_go(struct lock *lock, uint64_t releasing)
     uint64_t acquisition = lock->acquisition;
     uint32_t waiters = 0;
     /* Whoever has broken the lock lets go of it, and has settled what the registry says. */
-    if (fence_begin(&lock->fence)) {
+    if (fence_begin_release(&lock->fence)) {
         struct succession succession;
         waiters = publish_leaving(lock, &succession);
         unlock(lock, descriptor, level);
         succession_end(&succession, lock);
         fence_is_over(&lock->fence, acquisition);
+        fence_end_release(&lock->fence);
     }
-    fence_end(&lock->fence);
     lock->level = 0;
     uint64_t free_state = (releasing & EPOCH_MASK) + EPOCH_ONE;
     if (!atomic_compare_exchange_strong(&lock->state, &releasing, free_state)) {

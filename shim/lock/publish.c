@@ -463,20 +463,21 @@ void lock_process_ends(struct lock *lock, bool executes)
 {
     if (!lock_is_held(lock))
         return;
-    if (fence_begin(&lock->fence))
-        settle(lock, executes);
+    if (!fence_begin(&lock->fence))
+        return;
+    settle(lock, executes);
     fence_end(&lock->fence);
 }
 
 void lock_process_goes_on(struct lock *lock)
 {
     struct registry_head head;
-    if (fence_begin(&lock->fence)) {
-        undo_lock_goes_on(lock);
-        if (atomic_load(&lock->changed) && registry_look(&lock->registry, &head) &&
-            head.mark.process == lock_self.process)
-            write_word(lock, REGISTRY_OFFSET(head.mark.state), MARK_CHANGED);
-    }
+    if (!fence_begin(&lock->fence))
+        return;
+    undo_lock_goes_on(lock);
+    if (atomic_load(&lock->changed) && registry_look(&lock->registry, &head) &&
+        head.mark.process == lock_self.process)
+        write_word(lock, REGISTRY_OFFSET(head.mark.state), MARK_CHANGED);
     fence_end(&lock->fence);
 }
 

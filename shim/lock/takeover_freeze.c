@@ -83,9 +83,13 @@ int takeover_freeze(struct takeover_frozen *frozen, const struct takeover_proces
     return freezing.error;
 }
 
+/* One that has not stopped yet can't be let go of. */
 void takeover_thaw(struct takeover_frozen *frozen)
 {
-    for (int i = 0; i < frozen->count; i++)
-        (void)ptrace(PTRACE_DETACH, frozen->threads[i], NULL, NULL);
+    for (int i = 0; i < frozen->count; i++) {
+        if (ptrace(PTRACE_DETACH, frozen->threads[i], NULL, NULL) != 0 && errno == ESRCH &&
+            await_stop(frozen->threads[i]) == 0)
+            (void)ptrace(PTRACE_DETACH, frozen->threads[i], NULL, NULL);
+    }
     frozen->count = 0;
 }

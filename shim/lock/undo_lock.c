@@ -154,8 +154,9 @@ void undo_lock_ends(struct lock *lock, bool executes)
 {
     if (!undo_lock_guards(lock) || lock->shared)
         return;
-    if (fence_begin(&lock->fence))
-        end(lock, executes);
+    if (!fence_begin(&lock->fence))
+        return;
+    end(lock, executes);
     fence_end(&lock->fence);
 }
 
