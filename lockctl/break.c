@@ -281,7 +281,7 @@ static pid_t registered_successor(struct break_plan *plan, uint64_t *since)
     return former_successor(plan, &head.exclusive);
 }
 
-/* The guarded ones say so themselves, soon; of the others the kernel's list tells, once. */
+/* The guarded ones say so themselves, soon; of the others the kernel's list tells. */
 static pid_t await_successor(struct break_plan *plan, uint64_t *since)
 {
     bool guarded = false;
@@ -297,7 +297,12 @@ static pid_t await_successor(struct break_plan *plan, uint64_t *since)
         nanosleep(&(struct timespec){0, 500000}, NULL);
     }
     struct successor_search search = {plan, plan->lock->inode, 0};
-    kernel_locks_each(look_at_kernel_lock, &search);
+    for (long pause = 1000000; search.found == 0; pause *= 4) {
+        kernel_locks_each(look_at_kernel_lock, &search);
+        if (search.found != 0 || pause > 64000000)
+            break;
+        nanosleep(&(struct timespec){0, pause}, NULL);
+    }
     return search.found;
 }
 
@@ -309,7 +314,7 @@ static void report(struct break_plan *plan, uint64_t began)
     if (plan->acquisition != 0)
         printf("; acquisition %llu is broken", (unsigned long long)plan->acquisition);
     if (plan->table != NULL)
-        printf("; %d file%s on fresh inodes", plan->renewed, plan->renewed == 1 ? "" : "s");
+        printf("; %zu file%s on fresh inodes", plan->renewed, plan->renewed == 1 ? "" : "s");
     if (plan->restored)
         printf("; the table is as it was before the holder came");
     printf("\n");

@@ -35,6 +35,7 @@ struct victim {
     bool stands_still;           /* for the time being: the fence does not see it let go */
     uint64_t acquisition;        /* 0: not known; with FENCE_OVER: the one before it */
     struct command_entry *entry; /* of the command that it is a member of, or NULL */
+    bool executed;               /* another program, meanwhile */
     bool ended;
     bool let_go; /* by itself, in order, meanwhile */
 };
@@ -50,6 +51,12 @@ struct kin {
     bool unreadable; /* can't be looked into */
 };
 
+/* Of a command that is broken, and no victim. */
+struct member {
+    struct takeover_process process;
+    struct takeover_fence fence;
+};
+
 struct break_plan {
     const struct break_request *request;
     const struct inspection *inspection;
@@ -58,6 +65,8 @@ struct break_plan {
     struct victim *victims;
     size_t count;
     size_t spared; /* shared holders that are well, and keep the lock */
+    struct member *members;
+    size_t member_count;
     struct kin *kin;
     size_t kin_count;
     struct takeover_frozen standing; /* whose acquisition is named, until its fence is raised */
@@ -66,8 +75,9 @@ struct break_plan {
     struct registry registry;
     uint64_t acquisition; /* the one that is broken; 0: not known */
     uint64_t named_before;
+    int bar;       /* that keeps others from joining the holder, or negative */
     int successor; /* a descriptor that has the lock file now at the path, or -1 */
-    int renewed;
+    size_t renewed;
     bool restored; /* the table was rolled back */
     uint64_t freed_at;
 };
@@ -81,6 +91,14 @@ int break_prepare(struct break_plan *plan);
 /* Does it. STATUS_DONE, or an exit status after a complaint. */
 int break_act(struct break_plan *plan);
 void break_plan_free(struct break_plan *plan);
+
+/*
+ * Raises the fences of members that are no victims, and waits for their calls. After the command
+ * was marked. Lowering them: for a break that is given up.
+ */
+int break_fence_members(struct break_plan *plan);
+void break_lower_members(struct break_plan *plan);
+void break_free_members(struct break_plan *plan);
 
 /* Looks for kin among all processes. */
 void break_find_kin(struct break_plan *plan);

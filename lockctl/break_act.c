@@ -13,12 +13,15 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CALLS_PATIENCE INT64_C(1000000000) /* ns, for calls that are under way */
-#define END_PATIENCE INT64_C(5000000000)   /* for a process that was sent a signal */
+#define PROGRAMS 100                     /* that a holder executes one after the other meanwhile */
+#define END_PATIENCE INT64_C(5000000000) /* for a process that was sent a signal */
 
 static const char *label(const struct break_plan *plan)
 {
@@ -91,11 +94,29 @@ static void mark_commands(struct break_plan *plan, uint32_t state)
 static void give_up(struct break_plan *plan)
 {
     mark_commands(plan, 0);
+    break_lower_members(plan);
     for (size_t i = 0; i < plan->count; i++)
         if (plan->victims[i].fenced && !plan->victims[i].ended)
             takeover_fence_lower(&plan->victims[i].fence);
     (void)takeover_name(&plan->registry, plan->named_before);
     takeover_thaw(&plan->frozen);
+}
+
+/*
+ * The program that the fence stood in is gone: its process has ended, or has executed another one,
+ * which is fenced if it has taken the lock over already. If not it finds its acquisition broken.
+ */
+static void follow_exec(struct victim *victim)
+{
+    if (victim->fenced)
+        takeover_fence_close(&victim->fence);
+    victim->fenced = false;
+    victim->ended = takeover_await_end(&victim->process, 0) == 0;
+    if (victim->ended || victim->entry != NULL || /* it asks its command */
+        takeover_fence_find(&victim->fence, &victim->process, &victim->lock, 0) != 0)
+        return;
+    victim->fenced = true;
+    (void)takeover_fence_raise(&victim->fence, victim->acquisition);
 }
 
 static int raise_fences(struct break_plan *plan)
@@ -105,10 +126,13 @@ static int raise_fences(struct break_plan *plan)
         plan->named_before = takeover_name(&plan->registry, plan->acquisition);
     for (size_t i = 0; i < plan->count; i++) {
         struct victim *victim = &plan->victims[i];
+        if (!victim->fenced && !victim->ended) /* it may have come so far by now */
+            follow_exec(victim);
         if (!victim->fenced || victim->ended)
             continue;
         int result = takeover_fence_raise(&victim->fence, victim->acquisition);
-        victim->ended = result == -ESRCH;
+        if (result == -ESRCH)
+            follow_exec(victim);
         if (result == 0 || result == -ESRCH)
             continue;
         complain("%s: the fence of process %d: %s", label(plan), victim->process.pid,
@@ -128,12 +152,17 @@ static int await_calls(struct break_plan *plan, struct victim *victim)
 {
     int64_t patience = is_stopped(victim->holder->process) ? 0 : CALLS_PATIENCE;
     int result = takeover_fence_wait(&victim->fence, victim->acquisition, patience);
+    for (int programs = 0; result == -ESRCH && programs < PROGRAMS; programs++) {
+        follow_exec(victim);
+        if (!victim->fenced)
+            return STATUS_DONE;
+        result = takeover_fence_wait(&victim->fence, victim->acquisition, patience);
+    }
     /* Let go of meanwhile: found out when the acquisitions are looked at. */
     victim->let_go = result == -ETIMEDOUT && !takeover_has_lock(&victim->lock);
     if (result == 0 || result == -ESTALE || victim->let_go)
         return STATUS_DONE;
     if (result != -ETIMEDOUT) {
-        /* It has ended, or executed another program, which the fence has no need to stop. */
         victim->fenced = false;
         victim->ended = takeover_await_end(&victim->process, 0) == 0;
         return STATUS_DONE;
@@ -158,6 +187,41 @@ static int await_all_calls(struct break_plan *plan)
     return status;
 }
 
+/* --- those who join --- */
+
+static int count_joined(const struct break_plan *plan)
+{
+    int count = 0;
+    for (size_t i = 0; i < plan->count; i++)
+        count += plan->victims[i].holder->mode == REGISTRY_JOINED && plan->victims[i].shared &&
+                 takeover_has_lock(&plan->victims[i].lock);
+    return count;
+}
+
+/* One who has joined since we looked is not fenced; most of them leave soon. */
+static int bar_joining(struct break_plan *plan)
+{
+    uint64_t end = registry_now() + CALLS_PATIENCE;
+    const struct takeover_lock *lock = NULL;
+    for (size_t i = 0; i < plan->count && lock == NULL; i++)
+        if (plan->victims[i].shared)
+            lock = &plan->victims[i].lock;
+    while (lock != NULL) {
+        int joined;
+        plan->bar = takeover_bar_joining(lock, &joined);
+        if (joined <= count_joined(plan))
+            break;
+        if (registry_now() >= end)
+            return break_may_go_on(plan, "another process has joined the holder meanwhile, and "
+                                         "would go on changing the table; try again")
+                       ? STATUS_DONE
+                       : STATUS_REFUSED;
+        (void)close(plan->bar);
+        (void)nanosleep(&(struct timespec){0, 1000000}, NULL);
+    }
+    return STATUS_DONE;
+}
+
 /* --- standing still --- */
 
 static bool is_fenced(const struct break_plan *plan, const struct kin *kin)
@@ -179,6 +243,15 @@ static bool is_traced(pid_t process)
     return process_status_read(process, &status) && status.state == 't';
 }
 
+static pid_t tracer_of(pid_t process)
+{
+    char path[64], text[4096];
+    if (process_read_file(process_path(path, process, "status", -1), text, sizeof text) <= 0)
+        return 0;
+    const char *line = strstr(text, "\nTracerPid:");
+    return line != NULL ? (pid_t)strtol(line + sizeof "\nTracerPid:" - 1, NULL, 10) : 0;
+}
+
 static int freeze(struct break_plan *plan, const struct kin *kin)
 {
     struct takeover_process process;
@@ -188,11 +261,13 @@ static int freeze(struct break_plan *plan, const struct kin *kin)
     takeover_close(&process);
     if (result == 0 || result == -ESRCH || (result == -EPERM && is_traced(kin->pid)))
         return STATUS_DONE;
-    char text[160];
+    char text[200], why[64];
+    pid_t tracer = result == -EPERM ? tracer_of(kin->pid) : 0;
+    (void)snprintf(why, sizeof why, "process %d traces it", tracer);
     (void)snprintf(text, sizeof text,
                    "process %d has a copy of the lock and can't be made to stand still (%s): it "
                    "could let go of it in the midst of this",
-                   kin->pid, strerror(-result));
+                   kin->pid, tracer != 0 ? why : strerror(-result));
     return break_may_go_on(plan, text) ? STATUS_DONE : STATUS_REFUSED;
 }
 
@@ -214,6 +289,27 @@ static int freeze_all(struct break_plan *plan)
     return STATUS_DONE;
 }
 
+/*
+ * Who is without a fence is looked at once more, now that it stands still: a program that it has
+ * executed may have taken the lock over since.
+ */
+static int fence_late(struct break_plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        struct victim *victim = &plan->victims[i];
+        struct fence found;
+        if (victim->fenced || victim->ended)
+            continue;
+        follow_exec(victim);
+        if (victim->fenced && takeover_fence_read(&victim->fence, &found) == 0 &&
+            atomic_load(&found.calls) != 0 &&
+            !break_may_go_on(plan, "the old holder has just executed another program, and a call "
+                                   "of that is under way; try again"))
+            return STATUS_REFUSED;
+    }
+    return STATUS_DONE;
+}
+
 /* --- is it still what was named? --- */
 
 /* 1: it is. 0: it has let go by itself. -1: it has taken the lock anew since. */
@@ -225,7 +321,9 @@ static int is_still_held(const struct victim *victim)
     if (!victim->fenced || victim->ended || takeover_fence_read(&victim->fence, &now) != 0)
         return 1;
     uint64_t acquisition = atomic_load(&now.acquisition);
-    return acquisition == victim->acquisition && (acquisition & FENCE_OVER) == 0 ? 1 : -1;
+    if (acquisition == victim->acquisition && (acquisition & FENCE_OVER) == 0)
+        return 1;
+    return victim->holder->mode == REGISTRY_JOINED ? 0 : -1; /* nothing is its own but that */
 }
 
 static int check_acquisitions(struct break_plan *plan)
@@ -302,13 +400,21 @@ static int renew_files(struct break_plan *plan)
     int status = collect_all(plan);
     if (status != STATUS_DONE)
         return status;
-    int renewed = takeover_files_renew(&plan->files, plan->table);
-    plan->renewed = renewed > 0 ? renewed : 0;
-    if (renewed >= 0)
-        return STATUS_DONE;
-    char text[600];
-    (void)snprintf(text, sizeof text, "file '%s' of the table", shown(plan->files.failed));
-    return refuse_files(plan, renewed, text);
+    /* Under --force all but those that fail. */
+    while (status == STATUS_DONE) {
+        int result = takeover_files_renew(&plan->files, plan->table);
+        plan->renewed += plan->files.renewed;
+        plan->files.renewed = 0;
+        if (result == 0)
+            break;
+        char text[600];
+        bool named = plan->files.failed[0] != '\0';
+        (void)snprintf(text, sizeof text, "file '%s' of the table", shown(plan->files.failed));
+        status = refuse_files(plan, result, named ? text : "the table");
+        if (!named)
+            break;
+    }
+    return status;
 }
 
 /*
@@ -330,11 +436,8 @@ static int roll_back(struct break_plan *plan)
         return STATUS_DONE;
     plan->restored = true;
     undo_lock_tell(&plan->registry, plan->victims[0].process.pid);
-    int renewed = plan->renewed;
     takeover_files_free(&plan->files);
-    int status = renew_files(plan);
-    plan->renewed += renewed;
-    return status;
+    return renew_files(plan);
 }
 
 /* --- letting go --- */
@@ -357,6 +460,9 @@ static void let_go(struct break_plan *plan)
     for (size_t i = 0; i < plan->count; i++)
         if (plan->victims[i].shared && plan->victims[i].entry != NULL)
             takeover_unlock(&plan->victims[i].lock);
+    if (plan->bar >= 0) /* who looks before that finds somebody inside, and waits to be woken */
+        (void)close(plan->bar);
+    plan->bar = -1;
     if (registry_usable(&plan->registry))
         registry_wake(&plan->registry, 0);
     if (plan->successor >= 0) {
@@ -374,9 +480,15 @@ int break_act(struct break_plan *plan)
     status = raise_fences(plan);
     takeover_thaw(&plan->standing);
     if (status == STATUS_DONE)
+        status = break_fence_members(plan);
+    if (status == STATUS_DONE)
         status = await_all_calls(plan);
     if (status == STATUS_DONE)
+        status = bar_joining(plan);
+    if (status == STATUS_DONE)
         status = freeze_all(plan);
+    if (status == STATUS_DONE)
+        status = fence_late(plan);
     if (status == STATUS_DONE)
         status = check_acquisitions(plan);
     if (status == STATUS_DONE)

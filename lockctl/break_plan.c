@@ -242,11 +242,14 @@ static void find_fence(struct break_plan *plan, struct victim *victim)
     if (!victim->shared)
         return;
     victim->entry = takeover_command_find(&victim->process, &victim->lock);
-    victim->fenced = takeover_fence_find(&victim->fence, &victim->process, &victim->lock,
-                                         victim->recorded ? victim->record.fence : 0) == 0 &&
-                     name_acquisition(plan, victim);
-    if (!victim->fenced)
+    if (takeover_fence_find(&victim->fence, &victim->process, &victim->lock,
+                            victim->recorded ? victim->record.fence : 0) != 0)
         return;
+    victim->fenced = name_acquisition(plan, victim);
+    if (!victim->fenced) { /* it executes another program just now */
+        takeover_fence_close(&victim->fence);
+        return;
+    }
     /* Its own flock on the lock file, borrowed by the shim, can be dropped past the fence. */
     victim->stands_still = victim->entry == NULL &&
                            (!victim->recorded || victim->lock.number != victim->record.descriptor);
@@ -354,7 +357,7 @@ int break_prepare(struct break_plan *plan)
     const struct inspected_lock *lock = plan->lock;
     plan->table = find_table(lock, plan->table);
     plan->registry = (struct registry){.descriptor = -1};
-    plan->successor = -1;
+    plan->successor = plan->bar = -1;
     if (lock->path != NULL)
         open_registry(plan);
     for (size_t i = 0; i < lock->holder_count; i++) {
@@ -386,10 +389,15 @@ void break_plan_free(struct break_plan *plan)
     for (size_t i = 0; i < plan->count; i++) {
         if (plan->victims[i].shared)
             (void)close(plan->victims[i].lock.descriptor);
+        if (plan->victims[i].fenced)
+            takeover_fence_close(&plan->victims[i].fence);
         takeover_close(&plan->victims[i].process);
     }
     free(plan->victims);
+    break_free_members(plan);
     free(plan->kin);
+    if (plan->bar >= 0)
+        (void)close(plan->bar);
     if (plan->successor >= 0)
         (void)close(plan->successor);
     takeover_files_free(&plan->files);

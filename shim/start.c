@@ -79,6 +79,7 @@ static bool use_command(struct lock *lock, void *context)
     lock->device = status.st_dev;
     lock->inode = status.st_ino;
     lock->scope = SCOPE_COMMAND;
+    fence_name(&lock->fence, lock->device, lock->inode); /* before it asks whether that is broken */
     atomic_store(&lock->descriptor, descriptor);
     return true;
 }

@@ -37,6 +37,14 @@ struct fence {
  */
 #define FENCE_RELEASE (1u << 16)
 
+/* Says whose fence it is: from then on it is found from outside. */
+static inline void fence_name(struct fence *fence, uint64_t device, uint64_t inode)
+{
+    fence->device = device;
+    fence->inode = inode;
+    fence->magic = FENCE_MAGIC;
+}
+
 /* What `raised` says against an acquisition; never 0. */
 static inline uint32_t fence_value(uint64_t acquisition)
 {
@@ -52,7 +60,8 @@ static inline bool fence_is_raised(const struct fence *fence)
     return (acquisition & FENCE_OVER) == 0 && raised == fence_value(acquisition);
 }
 
-/* What is refused is over at once: threads that go on trying must not look like a call under way. */
+/* What is refused is over at once: threads that go on trying must not look like a call under way.
+ */
 static inline bool fence_count(struct fence *fence, uint32_t weight)
 {
     atomic_fetch_add(&fence->calls, weight);

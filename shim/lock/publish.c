@@ -65,9 +65,7 @@ static struct registry_holder describe_self(const struct lock *lock, pid_t proce
 /* What lockctl compares before it believes that it has found our fence. */
 static void mark_fence(struct lock *lock)
 {
-    lock->fence.magic = FENCE_MAGIC;
-    lock->fence.device = lock->device;
-    lock->fence.inode = lock->inode;
+    fence_name(&lock->fence, lock->device, lock->inode);
     atomic_store(&lock->fence.acquisition, lock->acquisition);
 }
 

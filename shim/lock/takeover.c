@@ -285,6 +285,22 @@ int takeover_has_copy(const struct takeover_process *process, const struct takeo
     return search.found;
 }
 
+int takeover_bar_joining(const struct takeover_lock *lock, int *joined)
+{
+    char path[64];
+    *joined = 0;
+    int descriptor =
+        open(process_path(path, getpid(), "fd", lock->descriptor), O_RDWR | O_CLOEXEC | O_NOCTTY);
+    for (int level = 1; descriptor >= 0 && level < LOCK_LEVELS; level++) {
+        struct flock range = {.l_type = F_WRLCK,
+                              .l_whence = SEEK_SET,
+                              .l_start = LOCK_LEVEL_OFFSET + level,
+                              .l_len = 1};
+        *joined += fcntl(descriptor, F_OFD_SETLK, &range) != 0;
+    }
+    return descriptor < 0 ? -errno : descriptor;
+}
+
 void takeover_unlock(const struct takeover_lock *lock)
 {
     if (!lock->joined) {

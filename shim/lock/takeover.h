@@ -6,9 +6,12 @@
  *
  *   1. takeover_open         a pidfd, and that it is still the process that was named
  *   2. takeover_share        our own copy of the description that has the lock
- *   3. takeover_command_mark, takeover_fence_raise: members and holder refuse further calls
+ *   3. takeover_command_mark, takeover_fence_raise: members and holder refuse further calls. One
+ *      who lets go and takes it anew all the time is made to stand still (as in 4) from before it
+ *      is told which acquisition it is until here
  *   4. takeover_fence_wait   no call that began before is under way; only then, as who stands still
  *      takeover_freeze       ends no call: those who could let go past the fence stand still
+ *      takeover_bar_joining  nobody goes in under its lock
  *   5. takeover_has_lock, and the fence once more: it is still the acquisition that was named
  *   6. takeover_files_renew  what the holder may still flush is no longer in the table
  *   7. takeover_settle       the registry: a mark, so that the next knows
@@ -78,6 +81,12 @@ bool takeover_has_lock(const struct takeover_lock *lock);
 /* Does this process have a copy of the description? Its number, or -1. */
 int takeover_has_copy(const struct takeover_process *process, const struct takeover_lock *lock);
 
+/*
+ * Nobody can join the holder any more (lock.h), until the descriptor that this returns is closed;
+ * it counts the levels that others have, who joined before. A negative errno: there can't be any.
+ */
+int takeover_bar_joining(const struct takeover_lock *lock, int *joined);
+
 /* Drops the lock, and with it that of all who share it; keeps the copy. */
 void takeover_unlock(const struct takeover_lock *lock);
 
@@ -86,14 +95,17 @@ void takeover_unlock(const struct takeover_lock *lock);
 struct takeover_fence {
     const struct takeover_process *process;
     uint64_t address;
+    int memory; /* /proc/PID/mem: of the program that it runs now, not of one it executes later */
 };
 
 /*
  * The fence for this lock in the shim's own data in that process; `hint` is where the registry says
- * that it is, or 0. -EINVAL: there is none.
+ * that it is, or 0. -EINVAL: there is none, and nothing to close. Reading and raising fail with
+ * -ESRCH when that program is gone: the process has ended, or executed another one.
  */
 int takeover_fence_find(struct takeover_fence *fence, const struct takeover_process *process,
                         const struct takeover_lock *lock, uint64_t hint);
+void takeover_fence_close(struct takeover_fence *fence);
 int takeover_fence_read(const struct takeover_fence *fence, struct fence *copy);
 int takeover_fence_raise(const struct takeover_fence *fence, uint64_t acquisition);
 /* Takes it back: for a break that is given up. */
@@ -131,15 +143,16 @@ void takeover_thaw(struct takeover_frozen *frozen);
 
 /* --- fresh inodes (takeover_files.c) --- */
 
-#define TAKEOVER_FILES 4096
 struct takeover_file {
     uint64_t device; /* 0: not known */
     uint64_t inode;
     char *path; /* as its user has it, or NULL; to be freed */
+    bool done;  /* it is renewed, not in the table, or given up */
 };
 struct takeover_files {
     struct takeover_file *items;
-    size_t count;
+    size_t count, room;
+    size_t renewed;
     size_t unreadable; /* processes that may have some, but could not be looked into */
     char failed[512];  /* the name that takeover_files_renew() failed at */
 };
@@ -154,8 +167,8 @@ int takeover_files_collect(struct takeover_files *files, const struct takeover_p
 /*
  * Puts those of them that lie in the table on fresh inodes: a copy takes the place of each, so that
  * who has the old one open no longer reaches the table. Owner, mode (without set-id bits), times,
- * extended attributes and hard links within the table are kept. Returns how many, or a negative
- * errno with `failed` set; those before it are done. Symlinks are never followed.
+ * extended attributes and hard links within the table are kept; `renewed` counts them. At the first
+ * that fails `failed` is set; once more goes on behind it. Symlinks are never followed.
  */
 int takeover_files_renew(struct takeover_files *files, const char *table);
 void takeover_files_free(struct takeover_files *files);

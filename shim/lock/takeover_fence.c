@@ -18,42 +18,40 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
 #define DATA_LIMIT (64u << 20) /* far more than the shim has */
 
-static int read_memory(const struct takeover_process *process, uint64_t address, void *buffer,
+/*
+ * By the file of its memory, which stays that of the program that runs now. By its pid what is
+ * written could reach one that it executes meanwhile, and that it has no power over (set-user-ID).
+ */
+static int read_memory(const struct takeover_fence *fence, uint64_t address, void *buffer,
                        size_t size)
 {
-    // cppcheck-suppress ctuuninitvar ; it is what the kernel fills in
-    struct iovec local = {buffer, size};
-    struct iovec remote = {(void *)(uintptr_t)address, size}; // NOLINT(performance-no-int-to-ptr)
-    ssize_t got = process_vm_readv(process->thread, &local, 1, &remote, 1, 0);
-    return got < 0 ? -errno : got == (ssize_t)size ? 0 : -EFAULT;
+    ssize_t got = pread(fence->memory, buffer, size, (off_t)address);
+    return got < 0 ? -errno : got == 0 ? -ESRCH : got == (ssize_t)size ? 0 : -EFAULT;
 }
 
-static int write_memory(const struct takeover_process *process, uint64_t address,
-                        const void *buffer, size_t size)
+static int write_memory(const struct takeover_fence *fence, uint64_t address, const void *buffer,
+                        size_t size)
 {
-    struct iovec local = {(void *)buffer, size};
-    struct iovec remote = {(void *)(uintptr_t)address, size}; // NOLINT(performance-no-int-to-ptr)
-    ssize_t got = process_vm_writev(process->thread, &local, 1, &remote, 1, 0);
-    return got < 0 ? -errno : got == (ssize_t)size ? 0 : -EFAULT;
+    ssize_t got = pwrite(fence->memory, buffer, size, (off_t)address);
+    return got < 0 ? -errno : got == 0 ? -ESRCH : got == (ssize_t)size ? 0 : -EFAULT;
 }
 
 /* The writable data of the object that begins at `base`; false when that is no sound object. */
-static bool find_data(const struct takeover_process *process, uint64_t base, uint64_t *begin,
+static bool find_data(const struct takeover_fence *fence, uint64_t base, uint64_t *begin,
                       uint64_t *end)
 {
     enum { HEADERS = 32 };
     ElfW(Ehdr) header;
     ElfW(Phdr) segments[HEADERS];
-    if (read_memory(process, base, &header, sizeof header) != 0 ||
+    if (read_memory(fence, base, &header, sizeof header) != 0 ||
         memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_type != ET_DYN ||
         header.e_phentsize != sizeof segments[0] || header.e_phnum > HEADERS ||
-        read_memory(process, base + header.e_phoff, segments, header.e_phnum * sizeof segments[0]))
+        read_memory(fence, base + header.e_phoff, segments, header.e_phnum * sizeof segments[0]))
         return false;
     for (int i = 0; i < header.e_phnum; i++) {
         if (segments[i].p_type != PT_LOAD || (segments[i].p_flags & PF_W) == 0 ||
@@ -74,19 +72,19 @@ static bool names_shim(const char *line)
     return found != NULL && (*end == '\n' || strcmp(end, " (deleted)\n") == 0);
 }
 
-static bool find_shim_data(const struct takeover_process *process, uint64_t *data, uint64_t *end)
+static bool find_shim_data(const struct takeover_fence *fence, uint64_t *data, uint64_t *end)
 {
     char path[64], *line = NULL;
     size_t room = 0;
     bool found = false;
-    FILE *maps = fopen(process_path(path, process->thread, "maps", -1), "re");
+    FILE *maps = fopen(process_path(path, fence->process->thread, "maps", -1), "re");
     if (maps == NULL)
         return false;
     while (!found && getline(&line, &room, maps) > 0) {
         unsigned long begin, offset;
         if (names_shim(line) && sscanf(line, "%lx-%*x %*s %lx", &begin, &offset) == 2 &&
             offset == 0)
-            found = find_data(process, begin, data, end);
+            found = find_data(fence, begin, data, end);
     }
     free(line);
     (void)fclose(maps);
@@ -100,8 +98,8 @@ static bool fits(const struct fence *fence, const struct takeover_lock *lock)
 }
 
 /* Where the registry says nothing, or something wrong: the shim's data is looked through. */
-static uint64_t search_data(const struct takeover_process *process,
-                            const struct takeover_lock *lock, uint64_t begin, uint64_t end)
+static uint64_t search_data(const struct takeover_fence *fence, const struct takeover_lock *lock,
+                            uint64_t begin, uint64_t end)
 {
     enum { PIECE = 1 << 16 };
     uint64_t found = 0;
@@ -109,12 +107,12 @@ static uint64_t search_data(const struct takeover_process *process,
     for (uint64_t at = begin; piece != NULL && found == 0 && at < end; at += PIECE) {
         size_t size = end - at < PIECE + sizeof(struct fence) ? (size_t)(end - at)
                                                               : PIECE + sizeof(struct fence);
-        if (read_memory(process, at, piece, size) != 0)
+        if (read_memory(fence, at, piece, size) != 0)
             break;
         for (size_t i = (8 - at % 8) % 8; found == 0 && i + sizeof(struct fence) <= size; i += 8) {
-            struct fence fence;
-            memcpy(&fence, piece + i, sizeof fence);
-            if (fits(&fence, lock))
+            struct fence copy;
+            memcpy(&copy, piece + i, sizeof copy);
+            if (fits(&copy, lock))
                 found = at + i;
         }
     }
@@ -124,27 +122,46 @@ static uint64_t search_data(const struct takeover_process *process,
 
 int takeover_fence_read(const struct takeover_fence *fence, struct fence *copy)
 {
-    return read_memory(fence->process, fence->address, copy, sizeof *copy);
+    return read_memory(fence, fence->address, copy, sizeof *copy);
+}
+
+static bool is_at(const struct takeover_fence *fence, const struct takeover_lock *lock,
+                  uint64_t begin, uint64_t end)
+{
+    struct fence copy;
+    return fence->address >= begin && fence->address % _Alignof(struct fence) == 0 &&
+           end - begin >= sizeof copy && fence->address <= end - sizeof copy &&
+           takeover_fence_read(fence, &copy) == 0 && fits(&copy, lock);
 }
 
 int takeover_fence_find(struct takeover_fence *fence, const struct takeover_process *process,
                         const struct takeover_lock *lock, uint64_t hint)
 {
-    struct fence copy;
+    char path[64];
     uint64_t begin, end;
-    *fence = (struct takeover_fence){process, hint};
-    if (!find_shim_data(process, &begin, &end))
-        return -EINVAL;
-    if (hint >= begin && hint % _Alignof(struct fence) == 0 && end - begin >= sizeof copy &&
-        hint <= end - sizeof copy && takeover_fence_read(fence, &copy) == 0 && fits(&copy, lock))
-        return 0;
-    fence->address = search_data(process, lock, begin, end);
-    return fence->address != 0 ? 0 : -EINVAL;
+    int memory = open(process_path(path, process->thread, "mem", -1), O_RDWR | O_CLOEXEC);
+    *fence = (struct takeover_fence){process, hint, memory};
+    if (memory >= 0 && find_shim_data(fence, &begin, &end)) {
+        if (is_at(fence, lock, begin, end))
+            return 0;
+        fence->address = search_data(fence, lock, begin, end);
+        if (fence->address != 0)
+            return 0;
+    }
+    takeover_fence_close(fence);
+    return -EINVAL;
+}
+
+void takeover_fence_close(struct takeover_fence *fence)
+{
+    if (fence->memory >= 0)
+        (void)close(fence->memory);
+    fence->memory = -1;
 }
 
 static int write_raised(const struct takeover_fence *fence, uint32_t value)
 {
-    return write_memory(fence->process, fence->address + offsetof(struct fence, raised), &value,
+    return write_memory(fence, fence->address + offsetof(struct fence, raised), &value,
                         sizeof value);
 }
 

@@ -50,14 +50,18 @@ static int add(struct takeover_files *files, uint64_t device, uint64_t inode, co
             (files->items[i].device == device || files->items[i].device == 0 || device == 0))
             return 0;
     }
-    if (files->count == TAKEOVER_FILES)
-        return -E2BIG;
-    if (files->items == NULL)
-        files->items = calloc(TAKEOVER_FILES, sizeof *files->items);
-    char *copy = files->items != NULL ? strdup(path) : NULL;
+    if (files->count == files->room) {
+        size_t room = files->room == 0 ? 64 : 2 * files->room;
+        void *items = reallocarray(files->items, room, sizeof *files->items);
+        if (items == NULL)
+            return -ENOMEM;
+        files->items = items;
+        files->room = room;
+    }
+    char *copy = strdup(path);
     if (copy == NULL)
         return -ENOMEM;
-    files->items[files->count++] = (struct takeover_file){device, inode, copy};
+    files->items[files->count++] = (struct takeover_file){device, inode, copy, false};
     return 0;
 }
 
@@ -150,6 +154,5 @@ void takeover_files_free(struct takeover_files *files)
     for (size_t i = 0; i < files->count; i++)
         free(files->items[i].path);
     free(files->items);
-    files->items = NULL;
-    files->count = 0;
+    *files = (struct takeover_files){.items = NULL};
 }

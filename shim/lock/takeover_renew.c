@@ -29,7 +29,7 @@ struct place {
 
 /* One file on its way. */
 struct renewal {
-    const struct takeover_file *file;
+    struct takeover_file *file;
     struct place places[LINKS];
     int place_count;
     int copy;             /* of it; -1: none yet */
@@ -321,17 +321,25 @@ static int find_single(struct renewal *renewal, const char *table)
 
 /* --- all of them --- */
 
-/* One step for all of a batch that are in the table. */
+static int give_up(struct takeover_files *files, const struct renewal *renewal, int result)
+{
+    const char *slash = renewal->file->path != NULL ? strrchr(renewal->file->path, '/') : NULL;
+    const char *name = renewal->place_count > 0 ? renewal->places[0].name
+                       : slash != NULL          ? slash + 1
+                                                : "";
+    (void)snprintf(files->failed, sizeof files->failed, "%s", name);
+    renewal->file->done = true;
+    return result;
+}
+
+/* One step for all of a batch that are in the table; the first that fails is given up. */
 static int for_all(struct batch *batch, int (*step)(struct renewal *renewal))
 {
     for (size_t i = 0; i < batch->count; i++) {
         struct renewal *renewal = &batch->items[i];
         int result = renewal->place_count > 0 ? step(renewal) : 0;
-        if (result == 0)
-            continue;
-        (void)snprintf(batch->files->failed, sizeof batch->files->failed, "%s",
-                       renewal->places[0].name);
-        return result;
+        if (result != 0)
+            return give_up(batch->files, renewal, result);
     }
     return 0;
 }
@@ -354,13 +362,14 @@ static void clean_up(struct batch *batch)
     batch->count = 0;
 }
 
-static int renew_batch(struct batch *batch, int root, const char *table, int *renewed)
+static int renew_batch(struct batch *batch, int root, const char *table)
 {
     int result = 0;
     for (size_t i = 0; i < batch->count && result == 0; i++) {
         struct renewal *renewal = &batch->items[i];
         result = root >= 0 ? find_in_directory(renewal, root, table) : find_single(renewal, table);
-        *renewed += renewal->place_count > 0 ? 1 : 0;
+        if (result != 0)
+            (void)give_up(batch->files, renewal, result);
     }
     if (result == 0)
         result = for_all(batch, make_copy);
@@ -368,29 +377,35 @@ static int renew_batch(struct batch *batch, int root, const char *table, int *re
         result = for_all(batch, wait_for_disk);
     if (result == 0)
         result = for_all(batch, replace);
+    for (size_t i = 0; i < batch->count && result == 0; i++) {
+        batch->files->renewed += batch->items[i].place_count > 0 ? 1 : 0;
+        batch->items[i].file->done = true;
+    }
     clean_up(batch);
     return result;
 }
 
 int takeover_files_renew(struct takeover_files *files, const char *table)
 {
-    int renewed = 0, result = 0;
+    int result = 0;
+    files->failed[0] = '\0';
     int root = open(table, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (root < 0 && errno != ENOTDIR)
         return errno == ENOENT ? 0 : -errno;
     struct batch *batch = malloc(sizeof *batch);
     if (batch != NULL) {
         *batch = (struct batch){.files = files};
-        files->failed[0] = '\0';
         for (size_t i = 0; i < files->count && result == 0; i++) {
-            batch->items[batch->count++] = (struct renewal){.file = &files->items[i], .copy = -1};
-            if (batch->count == BATCH || i + 1 == files->count)
-                result = renew_batch(batch, root, table, &renewed);
+            if (!files->items[i].done)
+                batch->items[batch->count++] =
+                    (struct renewal){.file = &files->items[i], .copy = -1};
+            if (batch->count == BATCH || (batch->count > 0 && i + 1 == files->count))
+                result = renew_batch(batch, root, table);
         }
     }
     if (root >= 0)
         (void)close(root);
     result = batch == NULL ? -ENOMEM : result;
     free(batch);
-    return result != 0 ? result : renewed;
+    return result;
 }

@@ -1,10 +1,11 @@
 # Breaking locks: every verdict, every way to the table, races, forged registries.
 #
-#   make check-break                     BREAKS=1000 make check-break: more races
+#   make check-break                     BREAKS=1000 SCENE_RACES=100 make check-break: more races
 BREAKS ?= 120
 BREAK_BUILT := $(BUILD)/break/writer $(BUILD)/break/writer-static $(BUILD)/break/layout \
 	$(BUILD)/e2e/act
 
+DEPS_TEST += procps python3 strace util-linux mount
 CHECKS += check-break
 LINT_C += $(wildcard tests/break/src/*.c)
 LINT_SH += $(wildcard tests/break/*.sh)

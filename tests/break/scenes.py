@@ -1,0 +1,462 @@
+#!/usr/bin/env python3
+"""Breaks holders that are Python programs, in states that are hard to break: orphaned through several
+children, forking and executing all the time, traced by somebody else, with thousands of descriptors,
+with files that can't be put on fresh inodes. Where break says that it has freed the lock, nothing of
+theirs may change the table any more, while another one has it; where it refuses, they go on unharmed."""
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+BUILD = os.path.realpath(os.environ.get("BUILD", "build"))
+LOCKCTL, SHIM = BUILD + "/lockctl", BUILD + "/liblockshim.so"
+PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
+RACES = int(os.environ.get("SCENE_RACES", "8"))  # breaks of holders that fork or execute all the time
+GUARDED = ["session", "process", "command"]
+
+# What every holder begins with: its table is T; steady() does something again and again, to the end.
+PRELUDE = """
+import ctypes, fcntl, mmap, os, random, resource, signal, socket, sys, time
+T = sys.argv[1]
+TEXT = open("/proc/self/cmdline").read().split("\\0")[2]
+def up():
+    if len(sys.argv) < 3:
+        print("up", flush=True)
+def lock():
+    descriptor = os.open(T + ".lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return descriptor
+def write(name):
+    return open(T + "/" + name, "wb", buffering=0)
+def steady(act):
+    while True:
+        try:
+            act()
+        except OSError:
+            pass
+        time.sleep(0.002)
+def scribble(*files):
+    def act():
+        for file in files:
+            try:
+                file.write(b"X")
+            except OSError:
+                pass
+    up()
+    steady(act)
+"""
+
+passed = failed = skipped = 0
+work = tempfile.mkdtemp(prefix="lockshim-test-")
+started = []
+
+
+def report(well, name, details=""):
+    global passed, failed
+    passed, failed = passed + well, failed + (not well)
+    print(("ok " if well else "not ok ") + name)
+    if not well:
+        print("    " + str(details).strip().replace("\n", "\n    "))
+
+
+def skip(name):
+    global skipped
+    skipped += 1
+    print("skip " + name)
+
+
+def environment(**more):
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("LOCKSHIM_") and k != "LD_PRELOAD"}
+    return dict(kept, **more)
+
+
+def fresh(name="T"):
+    table = os.path.join(tempfile.mkdtemp(dir=work), name)
+    os.mkdir(table)
+    with open(table + "/n", "w", encoding="utf-8") as file:
+        file.write("0")
+    return table
+
+
+def hold(scope, text, table):
+    """A holder in a session of its own, when it says that it is up."""
+    words, around = [PYTHON, "-c", PRELUDE + text, table], environment()
+    if scope == "command":
+        words = [LOCKCTL, "run", "--table", table, "--"] + words
+    elif scope == "unguarded":
+        words = ["flock", "-F", table + ".lock"] + words
+    elif scope != "bare":
+        around.update(LD_PRELOAD=SHIM, LOCKSHIM_TABLE=table, LOCKSHIM_SCOPE=scope)
+    holder = subprocess.Popen(words, env=around, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              start_new_session=True)
+    started.append(holder)
+    if holder.stdout.readline() != "up\n":
+        raise SystemExit("not ok a holder has not started\n    " + holder.stderr.read())
+    return holder
+
+
+def end(holder):
+    for process in subprocess.run(["pgrep", "-s", str(holder.pid)], capture_output=True, text=True,
+                                  check=False).stdout.split() + [holder.pid]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(process), signal.SIGKILL)
+    holder.wait()
+
+
+def stop(holder):
+    os.killpg(holder.pid, signal.SIGSTOP)
+    for _ in range(500):
+        with open("/proc/%d/stat" % holder.pid, encoding="utf-8") as file:
+            if file.read().rsplit(")", 1)[1].split()[0] == "T":
+                return
+        time.sleep(0.01)
+
+
+def break_lock(*words, before=()):
+    done = subprocess.run([*before, LOCKCTL, "break", *words], capture_output=True, text=True, check=False,
+                          env=environment(), timeout=120)
+    done.said = done.stdout + done.stderr
+    return done
+
+
+def contents(table):
+    found = {}
+    for directory, _, names in os.walk(table):
+        for name in names:
+            path = os.path.join(directory, name)
+            status = os.lstat(path)
+            with contextlib.suppress(OSError):
+                found[path] = (status.st_ino, status.st_mode, open(path, "rb").read()
+                               if os.path.isfile(path) and not os.path.islink(path) else None)
+    return found
+
+
+def is_free(table):
+    return subprocess.run(["flock", "-n", table + ".lock", "true"], check=False).returncode == 0
+
+
+def frees(name, done, table, count=None):
+    """The lock is free, nothing changes any more, and so many files are on fresh inodes."""
+    before = contents(table)
+    time.sleep(0.1)
+    after = contents(table)
+    changed = [path for path in before.keys() | after.keys() if before.get(path) != after.get(path)]
+    well = "\nfreed" in done.said and not changed and is_free(table)
+    if count is not None:
+        well = well and "; %d file" % count in done.said
+    report(well, name, done.said + "changed: %s" % changed)
+
+
+def refuses(name, done, status, text):
+    report(done.returncode == status and re.search(text, done.said) is not None, name,
+           "status %d, wanted %d and '%s'\n%s" % (done.returncode, status, text, done.said))
+
+
+# --- orphaned ---
+
+def orphaned():
+    table = fresh()
+    holder = hold("bare", """
+lock()
+for i in range(3):
+    if os.fork() == 0:
+        if i == 1:
+            os.setsid()
+        if i == 2:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        file = write("f%d" % i)
+        if i == 0:
+            up()
+        steady(lambda: file.write(b"X"))
+os._exit(0)
+""", table)
+    time.sleep(0.2)
+    frees("orphaned, kept by three children, one in another session, one stopped", break_lock(table), table, 2)
+    for process in subprocess.run(["pgrep", "-f", table], capture_output=True, text=True,
+                                  check=False).stdout.split():
+        os.kill(int(process), signal.SIGKILL)
+    end(holder)
+
+
+# --- what it has open ---
+
+def files():
+    for scope in ("session", "unguarded"):
+        table = fresh()
+        holder = hold(scope, """
+os.makedirs(T + "/a/b/c")
+files = [write(name) for name in ("a/b/c/deep", "top", "gone", "old", "linked")]
+os.unlink(T + "/gone")
+os.rename(T + "/old", T + "/a/new")
+os.link(T + "/linked", T + "/a/linked")
+os.link(T + "/linked", T + "-outside")
+maps = []
+for name in ("a/b/c/deep", "top", "a/new", "linked"):
+    with open(T + "/" + name, "r+b") as file:
+        file.truncate(4096)
+        maps.append(mmap.mmap(file.fileno(), 4096))
+def act():
+    for map in maps:
+        map[random.randrange(4096)] = 88
+    for file in files:
+        file.write(b"X")
+up()
+steady(act)
+""", table)
+        frees(scope + ": in subdirectories, renamed, linked, mapped", break_lock("--force", table), table, 4)
+        report(os.stat(table + "/linked").st_ino == os.stat(table + "/a/linked").st_ino !=
+               os.stat(table + "-outside").st_ino, scope + ": links within the table go on together")
+        end(holder)
+        table = fresh()
+        holder = hold(scope, """
+os.mkfifo(T + "/fifo")
+held = os.open(T + "/fifo", os.O_RDWR)
+server = socket.socket(socket.AF_UNIX)
+server.bind(T + "/socket")
+os.symlink("w", T + "/symlink")
+scribble(write("w"))
+""", table)
+        kinds = {n: os.lstat(table + "/" + n).st_mode for n in ("fifo", "socket", "symlink")}
+        frees(scope + ": a fifo, a socket and a symlink in the table", break_lock("--force", table), table, 1)
+        report(kinds == {n: os.lstat(table + "/" + n).st_mode for n in kinds}, scope + ": are what they were")
+        end(holder)
+    table = fresh()
+    holder = hold("unguarded", """
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 6000), hard))
+scribble(*[write("f%d" % i) for i in range(min(hard - 100, 5000))])
+""", table)
+    frees("thousands of files", break_lock("--force", table), table, len(os.listdir(table)) - 1)
+    end(holder)
+
+
+@contextlib.contextmanager
+def mounted(*words):
+    where = words[-1]
+    done = subprocess.run(["mount", *words], capture_output=True, check=False)
+    try:
+        yield done.returncode == 0
+    finally:
+        if done.returncode == 0:
+            subprocess.run(["umount", "-l", where], check=False)
+
+
+def cannot_copy(scope, text, table, why, count):
+    holder = hold(scope, text, table)
+    stop(holder)
+    refuses("%s: %s: refused" % (scope, why), break_lock(table), 4, "file 'w' of the table: " + why)
+    names = sorted(os.listdir(table))
+    os.killpg(holder.pid, signal.SIGCONT)
+    time.sleep(0.05)
+    before = contents(table)[table + "/w"]
+    time.sleep(0.1)
+    report(not is_free(table) and (count == 0 or contents(table)[table + "/w"] != before),
+           "%s: %s: the holder goes on" % (scope, why), before)
+    report(not [n for n in names if n.startswith(".lockctl")], "%s: %s: nothing is left" % (scope, why), names)
+    done = break_lock("--force", table)
+    report("not promised" in done.said and is_free(table) and "; %d file" % count in done.said,
+           "%s: %s: forced, the others are kept out" % (scope, why), done.said)
+    end(holder)
+
+
+def no_room():
+    for scope in ("session", "unguarded"):
+        where = tempfile.mkdtemp(dir=work)
+        with mounted("-t", "tmpfs", "-o", "size=1m", "lockshim-test", where) as there:
+            if not there:
+                return skip("a full file system: none can be mounted here")
+            table = where + "/T"
+            os.mkdir(table)
+            cannot_copy(scope, """
+large, small = write("w"), write("small")
+large.write(bytes(700000))
+up()
+steady(lambda: os.pwrite(large.fileno(), str(time.time()).encode(), 0))
+""", table, "No space left on device", 1)
+            table = where + "/R"
+            os.mkdir(table)
+            holder = hold(scope, "file = write('w')\nup()\nsteady(lambda: None)\n", table)
+            with mounted("--bind", table, table) as bound:
+                subprocess.run(["mount", "-o", "remount,bind,ro", table], check=bound)
+                stop(holder)
+                refuses(scope + ": read-only by now: refused", break_lock(table), 4,
+                        "file 'w' of the table: Read-only file system")
+                end(holder)
+    return None
+
+
+# --- others that take part ---
+
+def traced():
+    for scope in ("unguarded", "session"):
+        table = fresh()
+        holder = hold(scope, "scribble(write('w'))\n", table)
+        tracer = subprocess.Popen([PYTHON, "-c", """
+import ctypes, sys, time
+print(ctypes.CDLL(None).ptrace(0x4206, int(sys.argv[1]), 0, 0), flush=True) # PTRACE_SEIZE
+time.sleep(100)
+""", str(holder.pid)], stdout=subprocess.PIPE, text=True)
+        started.append(tracer)
+        if tracer.stdout.readline() != "0\n":
+            skip(scope + ", traced by another: may not be")
+        elif scope == "session":
+            frees("guarded, traced by another", break_lock("--force", table), table, 1)
+        else:
+            refuses("unguarded, traced by another: refused", break_lock("--stuck-after=0", table), 4,
+                    "healthy|process %d traces it" % tracer.pid)
+            done = break_lock("--force", table)
+            frees("unguarded, traced by another, forced", done, table, 1)
+            report("process %d traces it" % tracer.pid in done.said, "it is told by whom", done.said)
+        tracer.kill()
+        tracer.wait()
+        end(holder)
+
+
+def elsewhere():
+    table = fresh()
+    holder = hold("session", "scribble(write('w'))\n", table)
+    inside = ["unshare", "--pid", "--fork", "--mount-proc"]
+    if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode != 0:
+        skip("from within another PID namespace: none can be made here")
+    else:
+        refuses("from within another PID namespace: refused", break_lock("--force", table, before=inside), 4,
+                "not visible from here")
+        report(not is_free(table), "from within another PID namespace: still held")
+    end(holder)
+
+
+# --- who forks and executes all the time ---
+
+FORKS = """
+file = write("w")
+up()
+while True:
+    child = os.fork()
+    if child == 0:
+        for i in range(20):
+            try:
+                file.write(b"X")
+                with open(T + "/new", "w") as new:
+                    new.write(str(os.getpid()))
+            except OSError:
+                pass
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+EXECUTES = """
+descriptor = os.open(T + "/w", os.O_RDWR | os.O_CREAT)
+os.set_inheritable(descriptor, True) # the session goes on
+up()
+for i in range(random.randrange(200)):
+    try:
+        os.pwrite(descriptor, os.urandom(8), 0)
+    except OSError:
+        pass
+os.execv(sys.executable, [sys.executable, "-c", TEXT, T, "again"])
+"""
+
+
+def restless():
+    """An unguarded one waits: while it has the lock nobody else may change anything."""
+    for what, text in (("forks", FORKS), ("executes", EXECUTES)):
+        for scope in GUARDED:
+            wrong = []
+            for number in range(RACES):
+                table = fresh()
+                holder = hold(scope, text, table)
+                waiter = subprocess.Popen(["flock", table + ".lock", "sh", "-c", "echo up; exec sleep 100"],
+                                          stdout=subprocess.PIPE, text=True, start_new_session=True)
+                started.append(waiter)
+                time.sleep(0.02 + number * 0.003)
+                done = break_lock("--force", table)
+                if "\nfreed" not in done.said:
+                    wrong.append(done.said)
+                else:
+                    waiter.stdout.readline()
+                    before = contents(table)
+                    time.sleep(0.04)
+                    if contents(table) != before:
+                        wrong.append(done.said)
+                end(holder)
+                end(waiter)
+            report(not wrong, "%s: one who %s all the time, %d times" % (scope, what, RACES), "\n".join(wrong))
+
+
+# --- looking only ---
+
+def state_of(table, process):
+    """All that a break could change: the files but for when they were read, and the shim's memory."""
+    found = []
+    for path in sorted([table, table + ".lock", table + ".lock.registry", *contents(table)]):
+        if os.path.exists(path):
+            s = os.lstat(path)
+            found.append((path, s.st_ino, s.st_mode, s.st_nlink, s.st_size, s.st_mtime_ns, s.st_ctime_ns,
+                          open(path, "rb").read() if os.path.isfile(path) else None))
+    with open("/proc/%d/maps" % process, encoding="utf-8") as maps, open("/proc/%d/mem" % process, "rb") as memory:
+        for line in maps:
+            if "/liblockshim.so" in line and " rw" in line:
+                begin, finish = (int(word, 16) for word in line.split()[0].split("-"))
+                memory.seek(begin)
+                found.append(memory.read(finish - begin))
+    return found
+
+
+def dry_run():
+    for scope in [*GUARDED, "unguarded"]:
+        for stopped in (False, True):
+            table = fresh()
+            holder = hold(scope, "file = write('w')\nup()\ntime.sleep(1000)\n", table)
+            if stopped:
+                stop(holder)
+            before = state_of(table, holder.pid)
+            done = break_lock("--dry-run", "--force", table)
+            report(done.returncode == 0 and "would free the lock" in done.said and
+                   state_of(table, holder.pid) == before and not is_free(table),
+                   "%s, %s: a dry run changes nothing" % (scope, "stopped" if stopped else "running"), done.said)
+            end(holder)
+
+
+def order():
+    """What is done comes after it was logged: looked at from outside."""
+    if shutil.which("strace") is None:
+        return skip("the order of steps: there is no strace")
+    table = fresh()
+    holder = hold("session", "scribble(write('w'))\n", table)
+    trace = table + "-trace"
+    calls = "connect,pwrite64,process_vm_writev,renameat,flock"
+    done = break_lock("--force", table, before=["strace", "-o", trace, "-y", "-e", "trace=" + calls])
+    with open(trace, encoding="utf-8") as file:
+        lines = file.read().split("\n")
+
+    def first(pattern):
+        return next((i for i, line in enumerate(lines) if re.search(pattern, line)), len(lines))
+
+    steps = [first(p) for p in (r"connect.*/dev/log", r"pwrite64.*registry>, .*, 64,", r"pwrite64.*/mem>",
+                                r"renameat", r"LOCK_UN")]
+    report(steps == sorted(steps) and steps[-1] < len(lines), "syslog, the event, the fence, the files, the lock",
+           "%s\n%s\n%s" % (steps, done.said, "\n".join(lines[-30:])))
+    report(first("process_vm_writev") == len(lines), "memory is not written to by a pid, which may stand for another")
+    end(holder)
+    return None
+
+
+def main():
+    try:
+        for scene in (orphaned, files, no_room, traced, elsewhere, restless, dry_run, order):
+            if scene.__name__ in os.environ.get("SCENES", scene.__name__).split():
+                scene()
+    finally:
+        for process in started:
+            if process.poll() is None:
+                end(process)
+        shutil.rmtree(work, ignore_errors=True)
+    print("%d passed, %d failed, %d skipped" % (passed, failed, skipped))
+    return 1 if failed else 0
+
+
+sys.exit(main())
