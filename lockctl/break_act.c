@@ -91,6 +91,13 @@ static void mark_commands(struct break_plan *plan, uint32_t state)
             takeover_command_mark(plan->victims[i].entry, state);
 }
 
+static void lift_bar(struct break_plan *plan)
+{
+    if (plan->bar >= 0)
+        (void)close(plan->bar);
+    plan->bar = -1;
+}
+
 static void give_up(struct break_plan *plan)
 {
     mark_commands(plan, 0);
@@ -99,6 +106,7 @@ static void give_up(struct break_plan *plan)
         if (plan->victims[i].fenced && !plan->victims[i].ended)
             takeover_fence_lower(&plan->victims[i].fence);
     (void)takeover_name(&plan->registry, plan->named_before);
+    lift_bar(plan);
     takeover_thaw(&plan->frozen);
 }
 
@@ -216,7 +224,7 @@ static int bar_joining(struct break_plan *plan)
                                          "would go on changing the table; try again")
                        ? STATUS_DONE
                        : STATUS_REFUSED;
-        (void)close(plan->bar);
+        lift_bar(plan);
         (void)nanosleep(&(struct timespec){0, 1000000}, NULL);
     }
     return STATUS_DONE;
@@ -460,9 +468,7 @@ static void let_go(struct break_plan *plan)
     for (size_t i = 0; i < plan->count; i++)
         if (plan->victims[i].shared && plan->victims[i].entry != NULL)
             takeover_unlock(&plan->victims[i].lock);
-    if (plan->bar >= 0) /* who looks before that finds somebody inside, and waits to be woken */
-        (void)close(plan->bar);
-    plan->bar = -1;
+    lift_bar(plan); /* who looks before that finds somebody inside, and waits to be woken */
     if (registry_usable(&plan->registry))
         registry_wake(&plan->registry, 0);
     if (plan->successor >= 0) {
