@@ -424,7 +424,7 @@ int break_command(const struct command_description *description, int count, char
         complain("break: exactly one lock or table is to be named");
         return STATUS_USAGE;
     }
-    struct targets targets = {NULL, 0};
+    struct targets targets = {.items = NULL};
     status = targets_collect(&targets, rest, request.config);
     if (status != STATUS_DONE)
         return status;

@@ -333,7 +333,7 @@ static void print_columns(void)
 int recover_command(const struct command_description *description, int count, char **words)
 {
     struct request request = {.action = ACTION_LIST};
-    struct targets targets = {NULL, 0};
+    struct targets targets = {.items = NULL};
     char **rest;
     int status = arguments_parse(description, OPTIONS, sizeof OPTIONS / sizeof *OPTIONS,
                                  take_option, &request, print_columns, count, words, &rest);

@@ -48,6 +48,8 @@ static void add_target(struct look *look, const struct target *target)
     candidate->told.path_state = result == 0 ? PATH_CURRENT : PATH_MISSING;
     candidate->told.table = target->table;
     candidate->told.named = true;
+    candidate->if_held = target->if_held;
+    look->seeks_deleted = look->seeks_deleted || target->missing != NULL;
     candidate->words = registries_read(look, target->lock_path);
 }
 
@@ -109,26 +111,36 @@ static void want_inodes(struct look *look)
 
 /* --- processes --- */
 
+struct gathering {
+    struct process **items;
+    size_t count;
+};
+
+static void gather_line(struct look *look, struct gathering *gathering,
+                        const struct kernel_flock *line)
+{
+    struct process *process = processes_note(&look->processes, line->process);
+    if (process->held + process->awaited == 0 && line->process > 0) {
+        gathering->items =
+            arena_grow(look->arena, gathering->items, gathering->count, sizeof(void *));
+        gathering->items[gathering->count++] = process;
+    }
+    process->held += !line->waits;
+    process->awaited += line->waits;
+}
+
 /* All that the list names as takers or waiting, each once, at one go. */
 static void gather(struct look *look)
 {
-    struct process **items = NULL;
-    size_t count = 0;
-    for (size_t i = 0; i < look->count; i++) {
-        const struct candidate *candidate = &look->candidates[i];
-        for (size_t j = 0; j < candidate->line_count; j++) {
-            const struct kernel_flock *line = look_line(look, candidate, j);
-            struct process *process = processes_note(&look->processes, line->process);
-            if (process->held + process->awaited == 0 && line->process > 0) {
-                items = arena_grow(look->arena, items, count, sizeof(void *));
-                items[count++] = process;
-            }
-            process->held += !line->waits;
-            process->awaited += line->waits;
-        }
-    }
-    processes_gather(&look->processes, items, count,
-                     look->request->everything ? &look->wanted : NULL);
+    struct gathering gathering = {.count = 0};
+    bool all = look->request->everything || look->seeks_deleted;
+    for (size_t i = 0; look->seeks_deleted && i < look->view->count; i++)
+        gather_line(look, &gathering, &look->view->items[i]);
+    for (size_t i = look->looked; !look->seeks_deleted && i < look->count; i++)
+        for (size_t j = 0; j < look->candidates[i].line_count; j++)
+            gather_line(look, &gathering, look_line(look, &look->candidates[i], j));
+    processes_gather(&look->processes, gathering.items, gathering.count,
+                     all ? &look->wanted : NULL);
 }
 
 static void scan(struct look *look, struct process *process)
@@ -218,6 +230,66 @@ bool candidates_miss_holder(struct look *look)
     return false;
 }
 
+/* --- locks beside those that were asked for --- */
+
+static bool is_waited_for(const struct look *look, const struct candidate *candidate)
+{
+    for (size_t i = 0; i < candidate->line_count; i++)
+        if (look_line(look, candidate, i)->waits)
+            return true;
+    return candidate->words != NULL && candidate->words->waiter_count > 0;
+}
+
+static bool any_is_waited_for(const struct look *look)
+{
+    for (size_t i = 0; i < look->count; i++)
+        if (is_waited_for(look, &look->candidates[i]))
+            return true;
+    return false;
+}
+
+static void add_beside(struct look *look, uint64_t device, uint64_t inode)
+{
+    if (find_candidate(look, device, inode) == NULL)
+        add_candidate(look, device, inode)->beside = true;
+}
+
+static void add_waited_for(struct look *look)
+{
+    for (size_t i = 0; i < look->view->count; i++) {
+        const struct kernel_flock *line = &look->view->items[i];
+        if (line->waits)
+            add_beside(look, line->device, line->inode);
+    }
+}
+
+/* What the guarded say that they wait for while they hold something. stat's numbers need not be the
+ * list's: any held file of that inode is looked at. */
+static void add_blocked_at(struct look *look, uint64_t inode)
+{
+    for (size_t i = 0; i < look->view->count; i++)
+        if (look->view->items[i].inode == inode)
+            add_beside(look, look->view->items[i].device, inode);
+}
+
+/*
+ * Each lock of a ring has one who waits, and holds another lock of the ring: it stands in the list,
+ * or in the registry of what it holds.
+ */
+bool candidates_add_beside(struct look *look)
+{
+    size_t before = look->count;
+    if (look->request->everything)
+        return false;
+    if (!look->waiting_added && any_is_waited_for(look)) {
+        look->waiting_added = true;
+        add_waited_for(look);
+    }
+    for (; look->blocked_followed < look->blocked_count; look->blocked_followed++)
+        add_blocked_at(look, look->blocked[look->blocked_followed].inode);
+    return look->count > before;
+}
+
 /* --- all together --- */
 
 void candidates_collect(struct look *look)
@@ -233,12 +305,14 @@ void candidates_collect(struct look *look)
 void candidates_look_near(struct look *look)
 {
     gather(look);
-    for (size_t i = 0; i < look->count; i++) {
+    for (size_t i = look->looked; i < look->count; i++) {
         look_at_records(look, look->candidates[i].words);
         scan_takers(look, &look->candidates[i]);
     }
-    for (size_t i = 0; i < look->count && !look->request->everything; i++)
-        scan_others(look, &look->candidates[i]);
+    for (size_t i = look->looked; i < look->count && !look->request->everything; i++)
+        if (!look->candidates[i].beside)
+            scan_others(look, &look->candidates[i]);
+    look->looked = look->count;
     processes_sort(&look->processes);
 }
 
@@ -260,6 +334,14 @@ void candidates_look_everywhere(struct look *look, bool all_processes)
     }
     if (look->request->everything && look->inside_namespace)
         add_unlisted(look);
-    if (!look->request->everything)
+    if (look->request->everything)
+        return;
+    size_t before = look->count;
+    add_deleted(look);
+    if (look->seeks_deleted && look->count == before && !all_processes) {
+        processes_scan_all(&look->processes, &look->wanted);
+        processes_sort(&look->processes);
         add_deleted(look);
+    }
+    look->seeks_deleted = false;
 }

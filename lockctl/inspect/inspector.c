@@ -19,6 +19,7 @@
 #define READ_ONE_PIECE_AGAIN 3
 #define WATCH_TIME 250000000 /* ns in D without a pause: it is stuck in the kernel */
 #define WATCH_RING 20000000  /* ns */
+#define ROUNDS_MAXIMUM 16
 #define INITIAL_PID_NAMESPACE 0xEFFFFFFCu
 
 /* A process that was in D at the last look of a live view. */
@@ -155,14 +156,31 @@ static void look_into_processes(struct inspector *inspector, struct look *look)
 
 /* --- joining --- */
 
-static void join_all(struct look *look)
+/* Where the lock files lie, and what the registries beside them say. */
+static void find_paths(struct look *look)
 {
     for (size_t i = 0; i < look->count; i++) {
         struct candidate *candidate = &look->candidates[i];
+        if (candidate->told.label != NULL)
+            continue;
         paths_find(look, candidate);
         if (candidate->words == NULL && candidate->reachable_path != NULL)
             candidate->words = registries_read(look, candidate->reachable_path);
     }
+}
+
+/* Those that were asked for, then round by round what may be in a ring with them. */
+static void look_at_candidates(struct inspector *inspector, struct look *look)
+{
+    int rounds = 0;
+    do {
+        look_into_processes(inspector, look);
+        find_paths(look);
+    } while (++rounds < ROUNDS_MAXIMUM && candidates_add_beside(look));
+}
+
+static void join_all(struct look *look)
+{
     for (size_t i = 0; i < look->count; i++)
         join_lock(look, &look->candidates[i]);
 }
@@ -171,6 +189,8 @@ static int compare_candidates(const void *left, const void *right)
 {
     const struct candidate *one = left;
     const struct candidate *other = right;
+    if (one->beside != other->beside)
+        return one->beside ? 1 : -1;
     if (one->told.named != other->told.named)
         return one->told.named ? -1 : 1;
     if (one->told.named && one->order != other->order)
@@ -179,17 +199,25 @@ static int compare_candidates(const void *left, const void *right)
     return order != 0 ? order : (one->inode > other->inode) - (one->inode < other->inode);
 }
 
-/* What nobody holds and nobody waits for is told of only if it was named. */
-static void take_locks(struct look *look, struct inspection *picture)
+/*
+ * What nobody holds and nobody waits for is told of only if it was named. Those beside come last;
+ * returns how many were asked for.
+ */
+static size_t take_locks(struct look *look, struct inspection *picture)
 {
+    size_t asked = 0;
     if (look->count > 0)
         qsort(look->candidates, look->count, sizeof *look->candidates, compare_candidates);
     picture->locks = arena_take(look->arena, (look->count + 1) * sizeof *picture->locks);
     for (size_t i = 0; i < look->count; i++) {
         const struct inspected_lock *told = &look->candidates[i].told;
-        if (told->named || told->held || told->waiter_count > 0)
-            picture->locks[picture->count++] = *told;
+        bool only_if_held = !told->named || look->candidates[i].if_held;
+        if (only_if_held && !told->held && told->waiter_count == 0)
+            continue;
+        picture->locks[picture->count++] = *told;
+        asked += !look->candidates[i].beside;
     }
+    return asked;
 }
 
 static void count_hidden(const struct look *look, struct inspection *picture)
@@ -216,6 +244,32 @@ static uint64_t ring_number(const struct inspected_cycle *cycle)
     return number;
 }
 
+static void drop_ring(struct inspection *picture, size_t ring)
+{
+    size_t last = --picture->cycle_count;
+    for (size_t i = 0; i < picture->count; i++) {
+        int *cycle = &picture->locks[i].cycle;
+        if (*cycle == (int)ring)
+            *cycle = -1;
+        else if (*cycle == (int)last)
+            *cycle = (int)ring;
+    }
+    picture->cycles[ring] = picture->cycles[last];
+}
+
+/* The locks beside have served: they, and rings of them alone, are not told of. */
+static void leave_out_beside(struct inspection *picture, size_t asked)
+{
+    for (size_t i = picture->cycle_count; i > 0; i--) {
+        bool told = false;
+        for (size_t j = 0; j < picture->cycles[i - 1].count && !told; j++)
+            told = picture->cycles[i - 1].waits[j].lock < picture->locks + asked;
+        if (!told)
+            drop_ring(picture, i - 1);
+    }
+    picture->count = asked;
+}
+
 /* What is in no ring but those that were seen a moment before as well. */
 static void keep_rings(struct inspection *picture, const uint64_t *before, size_t count)
 {
@@ -223,17 +277,8 @@ static void keep_rings(struct inspection *picture, const uint64_t *before, size_
         bool seen = false;
         for (size_t j = 0; j < count && !seen; j++)
             seen = before[j] == ring_number(&picture->cycles[i]);
-        if (seen)
-            continue;
-        size_t last = --picture->cycle_count;
-        for (size_t j = 0; j < picture->count; j++) {
-            int *cycle = &picture->locks[j].cycle;
-            if (*cycle == (int)i)
-                *cycle = -1;
-            else if (*cycle == (int)last)
-                *cycle = (int)i;
-        }
-        picture->cycles[i--] = picture->cycles[last];
+        if (!seen)
+            drop_ring(picture, i--);
     }
 }
 
@@ -353,11 +398,12 @@ static void take_picture(struct inspector *inspector)
     processes_begin(&look.processes, &inspector->arena);
     look.inside_namespace = is_inside_namespace(&look.processes);
     candidates_collect(&look);
-    look_into_processes(inspector, &look);
+    look_at_candidates(inspector, &look);
     join_all(&look);
-    take_locks(&look, &inspector->picture);
-    count_hidden(&look, &inspector->picture);
+    size_t asked = take_locks(&look, &inspector->picture);
     cycles_find(&look, &inspector->picture);
+    leave_out_beside(&inspector->picture, asked);
+    count_hidden(&look, &inspector->picture);
 }
 
 /* False after a complaint. */

@@ -39,9 +39,11 @@ enum { REGISTRY_BUCKET_COUNT = 4096 };
 
 struct candidate {
     struct inspected_lock told;
-    size_t order;                 /* among the named ones */
-    uint64_t device, inode;       /* as the kernel's list tells them; inode 0: there is no file */
-    size_t first, line_count;     /* its lines in the kernel's list */
+    bool beside;              /* was not asked for: only looked at to see whether there is a ring */
+    bool if_held;             /* told of only then */
+    size_t order;             /* among the named ones */
+    uint64_t device, inode;   /* as the kernel's list tells them; inode 0: there is no file */
+    size_t first, line_count; /* its lines in the kernel's list */
     const char *reachable_path;   /* from here; NULL: unknown */
     struct registry_words *words; /* NULL: not looked for */
 };
@@ -61,7 +63,11 @@ struct look {
     size_t blocked_count;
     struct candidate *candidates;
     size_t count;
-    uint64_t now; /* CLOCK_MONOTONIC when it began */
+    size_t looked; /* so many candidates were looked at before */
+    size_t blocked_followed;
+    bool waiting_added;
+    bool seeks_deleted; /* a lock file that was named does not exist: who holds it is sought */
+    uint64_t now;       /* CLOCK_MONOTONIC when it began */
     bool inside_namespace;
     size_t hidden_processes;
 };
@@ -74,6 +80,12 @@ void candidates_look_near(struct look *look);
 bool candidates_miss_holder(struct look *look);
 /* Deleted lock files and, if need be, all processes. */
 void candidates_look_everywhere(struct look *look, bool all_processes);
+
+/*
+ * The locks that others wait for and that may be in a ring with one of the candidates, which are
+ * then looked at as well. False: there are no more.
+ */
+bool candidates_add_beside(struct look *look);
 
 /* paths.c: where the candidate's file lies, from what those who have it open say. */
 void paths_find(struct look *look, struct candidate *candidate);

@@ -4,6 +4,7 @@
 #include "lockctl/inspect/request.h"
 
 #include <stdio.h>
+#include <string.h>
 
 int request_take(void *context, int option, const char *value)
 {
@@ -30,10 +31,35 @@ int request_parse(struct command_request *request, const struct command_descript
                            count, words, &request->words);
 }
 
+static bool is_told_of(const struct inspection *inspection, const char *path)
+{
+    for (size_t i = 0; i < inspection->count; i++)
+        if (inspection->locks[i].named && inspection->locks[i].path != NULL &&
+            strcmp(inspection->locks[i].path, path) == 0)
+            return true;
+    return false;
+}
+
+/* Nothing that one of the words may mean exists, nor is it held. */
+static int refuse_missing(const struct targets *targets, const struct inspection *inspection)
+{
+    const char *found = NULL; /* a word has several targets, one behind the other */
+    for (size_t i = 0; i < targets->count; i++) {
+        const struct target *target = &targets->items[i];
+        if (target->missing == NULL || target->missing == found)
+            continue;
+        if (is_told_of(inspection, target->lock_path))
+            found = target->missing;
+        else if (i + 1 == targets->count || targets->items[i + 1].missing != target->missing)
+            return targets_refuse_missing(target->missing);
+    }
+    return STATUS_DONE;
+}
+
 static const struct inspection *look(struct command_request *request, bool own_suffice, int *status)
 {
     static struct inspector *inspector; /* the picture lives in it */
-    *status = targets_collect(&request->targets, request->words, request->config);
+    *status = targets_collect_held(&request->targets, request->words, request->config);
     if (*status != STATUS_DONE)
         return NULL;
     bool everything = request->words[0] == NULL && !(own_suffice && request->targets.count > 0);
@@ -43,9 +69,8 @@ static const struct inspection *look(struct command_request *request, bool own_s
         .stuck_after = (int64_t)request->stuck_after,
     });
     const struct inspection *inspection = inspector_look(inspector);
-    if (inspection == NULL)
-        *status = STATUS_FAILED;
-    return inspection;
+    *status = inspection != NULL ? refuse_missing(&request->targets, inspection) : STATUS_FAILED;
+    return *status == STATUS_DONE ? inspection : NULL;
 }
 
 const struct inspection *request_look(struct command_request *request, int *status)

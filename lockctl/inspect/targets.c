@@ -47,7 +47,24 @@ static void add(struct targets *targets, const char *lock_path, const char *tabl
         if (strcmp(targets->items[i].lock_path, lock_path) == 0)
             return;
     targets->items = grow(targets->items, targets->count, sizeof *targets->items);
-    targets->items[targets->count++] = (struct target){lock_path, table};
+    targets->items[targets->count++] = (struct target){.lock_path = lock_path, .table = table};
+}
+
+/* What may be held though it is no lock file, or none any more. */
+static void guess(struct targets *targets, const char *lock_path, const char *missing)
+{
+    size_t before = targets->count;
+    add(targets, lock_path, NULL);
+    if (targets->count == before)
+        return;
+    targets->items[before].if_held = true;
+    targets->items[before].missing = missing;
+}
+
+int targets_refuse_missing(const char *word)
+{
+    complain("there is neither a table nor a lock file '%s'", shown(word));
+    return STATUS_SETTINGS;
 }
 
 static bool is_lock_file(const char *path)
@@ -57,16 +74,24 @@ static bool is_lock_file(const char *path)
     return exists(path, S_IFREG) && !exists_with(path, LOCK_ENDING);
 }
 
-static int add_unconfigured(struct targets *targets, const char *word, const char *path)
+static int add_lock_file(struct targets *targets, const char *word, const char *path)
 {
-    if (is_lock_file(path)) {
-        if (!exists(path, 0) && !exists_with(path, REGISTRY_ENDING)) {
-            complain("there is no lock file '%s'", shown(word));
-            return STATUS_SETTINGS;
-        }
+    if (exists(path, 0) || exists_with(path, REGISTRY_ENDING)) {
         add(targets, path, NULL);
         return STATUS_DONE;
     }
+    if (targets->guess) {
+        guess(targets, path, word);
+        return STATUS_DONE;
+    }
+    complain("there is no lock file '%s'", shown(word));
+    return STATUS_SETTINGS;
+}
+
+static int add_unconfigured(struct targets *targets, const char *word, const char *path)
+{
+    if (is_lock_file(path))
+        return add_lock_file(targets, word, path);
     char lock_path[RESOLVE_SIZE];
     struct table_settings table = settings_default();
     table.path = path;
@@ -74,11 +99,16 @@ static int add_unconfigured(struct targets *targets, const char *word, const cha
         complain("lock file of table '%s': %s", shown(word), strerror(ENAMETOOLONG));
         return STATUS_SETTINGS;
     }
-    if (!exists(path, 0) && !exists(lock_path, 0) && !exists_with(lock_path, REGISTRY_ENDING)) {
-        complain("there is neither a table nor a lock file '%s'", shown(word));
-        return STATUS_SETTINGS;
+    if (exists(path, 0) || exists(lock_path, 0) || exists_with(lock_path, REGISTRY_ENDING)) {
+        add(targets, copy_text(lock_path), path);
+        if (targets->guess && exists(path, S_IFDIR))
+            guess(targets, path, NULL);
+        return STATUS_DONE;
     }
-    add(targets, copy_text(lock_path), path);
+    if (!targets->guess)
+        return targets_refuse_missing(word);
+    guess(targets, path, word);
+    guess(targets, copy_text(lock_path), word);
     return STATUS_DONE;
 }
 
@@ -123,4 +153,10 @@ int targets_collect(struct targets *targets, char **words, const char *config_pa
     for (; status == STATUS_DONE && *words != NULL; words++)
         status = add_word(targets, *words, &tables.settings);
     return status;
+}
+
+int targets_collect_held(struct targets *targets, char **words, const char *config)
+{
+    targets->guess = true;
+    return targets_collect(targets, words, config);
 }

@@ -11,11 +11,14 @@
 struct target {
     const char *lock_path; /* canonical */
     const char *table;     /* canonical; NULL: not known, the lock file itself was named */
+    bool if_held;          /* only a guess: told of if somebody holds it, or waits */
+    const char *missing;   /* the word, where neither such a table nor lock file exists */
 };
 
 struct targets {
     struct target *items;
     size_t count;
+    bool guess; /* see targets_collect_held() */
 };
 
 /*
@@ -27,5 +30,13 @@ struct targets {
  * the configuration's tables are taken. Returns STATUS_DONE or an exit status after a complaint.
  */
 int targets_collect(struct targets *targets, char **words, const char *config);
+
+/*
+ * The same for whoever looks at what is held: a directory may have a flock itself, beside the one
+ * of its lock file; and what a word names may have been deleted while it was held. A word for which
+ * nothing of that is found (target.missing) is refused afterwards, by targets_refuse_missing().
+ */
+int targets_collect_held(struct targets *targets, char **words, const char *config);
+int targets_refuse_missing(const char *word);
 
 #endif

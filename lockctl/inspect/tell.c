@@ -66,7 +66,7 @@ static int add_used(struct targets *targets)
             is_known(targets, lock->path))
             continue;
         targets->items = grow(targets->items, targets->count, sizeof *targets->items);
-        targets->items[targets->count++] = (struct target){copy_text(lock->path), NULL};
+        targets->items[targets->count++] = (struct target){.lock_path = copy_text(lock->path)};
     }
     inspector_close(inspector);
     return inspection != NULL ? STATUS_DONE : STATUS_FAILED;

@@ -8,7 +8,7 @@ import time
 
 from common import ACT, LOCKCTL, act, at, kill, look, main, ok, run, same, soon, start, waiting, work
 
-WAITERS = 36864  # where they begin in a registry
+WAITERS, BLOCKED = 36864, 640  # where they begin in a registry
 
 
 def ring(count):
@@ -29,6 +29,15 @@ def ring(count):
     same(f"a cycle of {count}: the exit status", 3, run("deadlocks", status=3).returncode)
     same(f"a cycle of {count}: verdicts", {"deadlock"},
          {k["verdict"] for k in look("status", *map(str, range(count)))["locks"]})
+    act("open 0 apart create", "flock 0 ex", "mark apart+", "await never")
+    at("apart+")
+    start("flock", "apart", "true")
+    assert waiting("apart", 1)
+    for i in range(min(count, 3)):
+        told = look("status", str(i))["locks"]
+        same(f"a cycle of {count}: by the name of one lock", [("deadlock", str(work / str(i)))],
+             [(k["verdict"], k["lock"]) for k in told])
+    same("another lock is in none", "healthy", look("status", "apart")["locks"][0]["verdict"])
 
 
 def rings_of_two():
@@ -90,6 +99,27 @@ def live():
     forge(True)
     told = verdicts(top)
     ok("a ring later", "deadlock" in told[-3:] and told[:1] == ["healthy"], told)
+
+
+def guarded_by_one_name():
+    """A ring of two guarded, of whom one is named: what it waits for stands in the registry of what it holds."""
+    holders = {}
+    for table, other in ("TU", "UT"):
+        (work / f"{other}.lock").touch()
+        holders[table] = start(ACT, f"open 0 {other}.lock r", f"cat {table}/n", f"mark {table}1", f"await {table}+",
+                               guard="process", table=table)
+        at(f"{table}1")
+    records = {table: (work / f"{table}.lock.registry").read_bytes()[384:512] for table in "TU"}
+    for table, other in ("TU", "UT"):
+        number, _, start_time, since = struct.unpack_from("<iIQQ", records[table])
+        status = os.stat(f"{other}.lock")
+        descriptor = next(int(name) for name in os.listdir(f"/proc/{number}/fd")
+                          if os.readlink(f"/proc/{number}/fd/{name}") == str(work / f"{other}.lock"))
+        with open(f"{table}.lock.registry", "r+b") as registry:
+            registry.seek(BLOCKED)
+            registry.write(struct.pack("<iiQQQQ", number, descriptor, start_time, status.st_dev, status.st_ino, since))
+    for table in "TU":
+        same(f"guarded, by the name of {table}", "deadlock", look("status", table)["locks"][0]["verdict"])
 
 
 def without_queue():
@@ -165,5 +195,5 @@ def behind_several():
 
 
 if __name__ == "__main__":
-    main(live, without_queue, rings_of_two, rings_of_three, rings_of_ten, no_ring, with_oneself, through_commands,
+    main(live, guarded_by_one_name, without_queue, rings_of_two, rings_of_three, rings_of_ten, no_ring, with_oneself, through_commands,
          guarded_in_a_ring, behind_several)

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Every verdict against a state that deserves it, and against neighbours that do not."""
 import os
+import shutil
 import signal
 import time
 
@@ -176,6 +177,44 @@ def split():
     same("check", 3, run("check", "L", status=3).returncode)
 
 
+def deleted_by_name():
+    """What is named may have been deleted while it was held: it is found all the same, by any of its names."""
+    for name, words in (("L", ["L"]), ("U.lock", ["U", "U.lock"])):
+        shutil.rmtree("U", ignore_errors=True)
+        taker = act(f"open 0 {name} create", "flock 0 ex", "fork", f"mark {name}1", "await never", "end", f"mark {name}2",
+                    f"await {name}2+", "_exit 0")
+        at(f"{name}1")
+        at(f"{name}2")
+        waiter = start("flock", name, "true")
+        assert waiting(name, 1)
+        os.unlink(name)
+        for word in words:
+            told = lock(word)
+            same(f"{word}: deleted while it was held", ("split", str(work / name) + " (deleted)", [waiter.pid], 1),
+                 (told["verdict"], told["lock"], [w["pid"] for w in told["waiters"]], len(told["holders"])))
+            same(f"{word}: check", 3, run("check", word, status=3).returncode)
+        go(f"{name}2")
+        taker.wait()
+        told = lock(words[0])
+        same(f"{words[0]}: and its taker has ended", ("split", 1, None), (told["verdict"], len(told["holders"]),
+             next((h["pid"] for h in told["holders"] if h["pid"] in (None, taker.pid)), None)))
+        kill(taker)
+        kill(waiter)
+        assert soon(lambda word=words[0]: run("status", word, status=None).returncode == 78)
+    same("a word that means nothing", b"lockctl: there is neither a table nor a lock file 'L'\n",
+         run("holders", "L", status=78).stderr)
+
+
+def a_directory_itself():
+    process = act("open 0 T directory", "flock 0 sh", "mark 1", "await 1+")
+    at("1")
+    same("a directory that is locked itself, beside its lock file",
+         [(str(work / "T"), "healthy", [process.pid]), (str(work / "T.lock"), "free", [])],
+         sorted((k["lock"], k["verdict"], [h["pid"] for h in k["holders"]]) for k in look("status", "T")["locks"]))
+    kill(process)
+    same("and one that is not", [str(work / "T.lock")], [k["lock"] for k in look("status", "T")["locks"]])
+
+
 def split_guarded():
     first = start(ACT, "cat T/n", "mark 1", "await 1+", guard="process")
     at("1")
@@ -223,4 +262,4 @@ def first_thread_has_ended():
 
 if __name__ == "__main__":
     main(free_and_healthy, stopped, orphaned, outage, command_is_no_orphan, stuck, busy_is_not_stuck, split,
-         split_guarded, crashed, first_thread_has_ended)
+         deleted_by_name, a_directory_itself, split_guarded, crashed, first_thread_has_ended)
