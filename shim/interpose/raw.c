@@ -5,6 +5,7 @@
 #include "shim/interpose/real.h"
 #include "shim/lock/kernel.h"
 #include "shim/lock/own.h"
+#include "shim/lock/process.h"
 #include "shim/mappings.h"
 #include "shim/touch.h"
 
@@ -25,6 +26,12 @@ static long make_call(long number, const struct arguments *arguments)
         return result;
     errno = (int)-result;
     return -1;
+}
+
+static bool is_only_thread(void)
+{
+    struct process_status status;
+    return process_status_read(kernel_getpid(), &status) && status.threads == 1;
 }
 
 /* Opening, names and sizes. False: not one of these. */
@@ -294,6 +301,10 @@ static bool call_on_processes(long number, const struct arguments *arguments, lo
         return true;
     case SYS_exit_group:
         _exit(A(0, int));
+    case SYS_exit: /* of a thread; of the process, where there is no other one */
+        if (is_only_thread())
+            _exit(A(0, int));
+        return false;
 #ifdef SYS_fork
     case SYS_fork:
 #endif

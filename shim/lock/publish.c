@@ -375,8 +375,11 @@ int lock_before_change(struct lock *lock)
 
 static void member_ends(struct lock *lock, const struct registry_head *head)
 {
-    if (atomic_load(&lock->changed) && head->mark.process == lock_self.process)
-        write_word(lock, REGISTRY_OFFSET(head.mark.state), MARK_ENDING);
+    if (!atomic_load(&lock->changed) || head->mark.process != lock_self.process)
+        return;
+    write_word(lock, REGISTRY_OFFSET(head.mark.state), MARK_ENDING);
+    if (head->crashed != 0) /* the supervisor's to say, too, but there may be none */
+        write_word(lock, REGISTRY_OFFSET(head.crashed), 0);
 }
 
 /* It goes on as another program, with the lock: if that is out of our sight, what we did counts. */

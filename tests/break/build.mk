@@ -3,7 +3,7 @@
 #   make check-break                     BREAKS=1000 SCENE_RACES=100 make check-break: more races
 BREAKS ?= 120
 BREAK_BUILT := $(BUILD)/break/writer $(BUILD)/break/writer-static $(BUILD)/break/layout \
-	$(BUILD)/e2e/act
+	$(BUILD)/break/ends $(BUILD)/e2e/act
 
 DEPS_TEST += procps python3 strace util-linux mount
 CHECKS += check-break
