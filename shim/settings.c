@@ -404,12 +404,14 @@ static const char *variable_complaint(const char *variable, const char *value, c
     return one_line(environment_message);
 }
 
-static const char *find_variable(char *const *environment, const char *name)
+const char *settings_variable(char *const *environment, const char *name)
 {
     size_t length = strlen(name);
     for (; environment != NULL && *environment != NULL; environment++) {
-        if (strncmp(*environment, name, length) == 0 && (*environment)[length] == '=')
-            return *environment + length + 1;
+        /* Most are none of ours, which the first letter tells. */
+        const char *entry = *environment;
+        if (entry[0] == name[0] && strncmp(entry, name, length) == 0 && entry[length] == '=')
+            return entry + length + 1;
     }
     return NULL;
 }
@@ -455,14 +457,14 @@ static char *table_memory(size_t size)
 
 const char *settings_from_environment(struct settings *settings, char *const *environment)
 {
-    const char *one = find_variable(environment, "LOCKSHIM_TABLE");
-    const char *several = find_variable(environment, "LOCKSHIM_TABLES");
+    const char *one = settings_variable(environment, "LOCKSHIM_TABLE");
+    const char *several = settings_variable(environment, "LOCKSHIM_TABLES");
     *settings = (struct settings){NULL, 0};
     if (one == NULL && several == NULL)
         return NULL;
     struct table_settings defaults = settings_default();
     for (size_t i = 0; i < SETTING_COUNT; i++) {
-        const char *value = find_variable(environment, all_settings[i].variable);
+        const char *value = settings_variable(environment, all_settings[i].variable);
         const char *wrong = value == NULL ? NULL : all_settings[i].set(&defaults, value);
         if (wrong != NULL)
             return variable_complaint(all_settings[i].variable, value, wrong);

@@ -68,6 +68,9 @@ const char *settings_parse_line(struct table_settings *table, char *line, char *
  */
 size_t settings_format_line(const struct table_settings *table, char *line, size_t size);
 
+/* The value of a variable in an environment; NULL if it is not there. */
+const char *settings_variable(char *const *environment, const char *name);
+
 /*
  * Reads LOCKSHIM_TABLE, LOCKSHIM_TABLES and their companions from an environment. With neither of
  * the two set, *settings comes out empty. Texts are copied to memory mapped once, never freed.

@@ -242,12 +242,7 @@ static void take_eagerly(void)
 
 static const char *variable(const char *name)
 {
-    size_t length = strlen(name);
-    for (char **at = environment; at != NULL && *at != NULL; at++) {
-        if (strncmp(*at, name, length) == 0 && (*at)[length] == '=')
-            return *at + length + 1;
-    }
-    return NULL;
+    return settings_variable(environment, name);
 }
 
 static bool is_asking_a_touch(void)

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define CACHE_MILLISECONDS 40
-enum { CACHE_ENTRIES = 256, CACHE_TEXT = 208, NAME_FILTER_BITS = 1 << 14 };
+enum { CACHE_ENTRIES = 256, CACHE_TEXT = 480, NAME_FILTER_BITS = 1 << 14 };
 
 unsigned tables_count;
 

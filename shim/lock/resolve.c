@@ -160,8 +160,10 @@ static bool is_canonical(const char *path, size_t length, bool follow, char *res
         at += size + 1;
         result[at] = '\0';
         char byte;
-        if ((at < length || follow) &&
-            kernel_readlinkat(AT_FDCWD, result, &byte, 1) != -EINVAL) /* a link, or nothing */
+        if (at == length && !follow)
+            break;
+        ssize_t found = kernel_readlinkat(AT_FDCWD, result, &byte, 1);
+        if (found != -EINVAL && (found != -ENOENT || at < length)) /* a link, or nothing below it */
             return false;
     }
     return length > 0;

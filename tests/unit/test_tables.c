@@ -13,6 +13,7 @@
 #include "shim/lock/resolve.h"
 #include "shim/tables.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
@@ -282,6 +283,29 @@ static void test_working_directory(void **state)
     (void)close(before);
 }
 
+/* As deep as is remembered, just below and beyond, in a table and beside it. */
+static void test_deep(void **state)
+{
+    static const size_t lengths[] = {200, 300, 470, 479, 480, 481, 490, 900};
+    static const char *const roots[] = {"T", "O"};
+    (void)state;
+    for (size_t i = 0; i < sizeof roots / sizeof *roots; i++) {
+        for (size_t j = 0; j < sizeof lengths / sizeof *lengths; j++) {
+            char path[1024];
+            size_t length = (size_t)snprintf(path, sizeof path, "%s", in(roots[i]));
+            while (length < lengths[j] - 2) {
+                memcpy(path + length, "/d", 3);
+                length += 2;
+                assert_true(mkdir(path, 0755) == 0 || errno == EEXIST);
+            }
+            if (length < lengths[j] - 1)
+                memcpy(path + length++, "/", 2);
+            memcpy(path + length, "/file", 6); /* so many bytes before the name, with the slash */
+            WHOSE(path, i == 0 ? 0 : -1);
+        }
+    }
+}
+
 static void test_resolving(void **state)
 {
     char result[RESOLVE_SIZE], path[6000];
@@ -363,6 +387,7 @@ int main(void)
         cmocka_unit_test(test_many),
         cmocka_unit_test(test_descriptors),
         cmocka_unit_test(test_working_directory),
+        cmocka_unit_test(test_deep),
         cmocka_unit_test(test_resolving),
         cmocka_unit_test(test_no_tables),
     };
