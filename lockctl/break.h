@@ -32,6 +32,7 @@ struct victim {
     struct registry_holder record;
     bool fenced; /* it can be: */
     struct takeover_fence fence;
+    bool raised;
     bool stands_still;           /* for the time being: the fence does not see it let go */
     uint64_t acquisition;        /* 0: not known; with FENCE_OVER: the one before it */
     struct command_entry *entry; /* of the command that it is a member of, or NULL */
@@ -75,6 +76,7 @@ struct break_plan {
     struct registry registry;
     uint64_t acquisition; /* the one that is broken; 0: not known */
     uint64_t named_before;
+    int exclusion; /* of other breaks: a descriptor, or negative */
     int bar;       /* that keeps others from joining the holder, or negative */
     int successor; /* a descriptor that has the lock file now at the path, or -1 */
     size_t renewed;
@@ -91,6 +93,19 @@ int break_prepare(struct break_plan *plan);
 /* Does it. STATUS_DONE, or an exit status after a complaint. */
 int break_act(struct break_plan *plan);
 void break_plan_free(struct break_plan *plan);
+
+/* What we share with the first victim that could be shared with, or NULL. */
+const struct takeover_lock *break_shared_lock(const struct break_plan *plan);
+
+/*
+ * Keeps others from interfering: other breaks (negative: the lock has been let go of meanwhile),
+ * those who would join the holder, until the bar is lifted, and those who have the description and
+ * no fence.
+ */
+int break_exclude_others(struct break_plan *plan);
+int break_bar_joining(struct break_plan *plan);
+void break_lift_bar(struct break_plan *plan);
+int break_freeze_all(struct break_plan *plan);
 
 /*
  * Raises the fences of members that are no victims, and waits for their calls. After the command

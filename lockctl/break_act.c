@@ -73,7 +73,8 @@ static int kill_victims(struct break_plan *plan)
 {
     for (size_t i = 0; plan->request->kill_signal != 0 && i < plan->count; i++) {
         /* The lockctl of a command ends with its command. */
-        if (plan->victims[i].process.pid == plan->victims[i].holder->supervisor)
+        if (plan->victims[i].let_go ||
+            plan->victims[i].process.pid == plan->victims[i].holder->supervisor)
             continue;
         int status = end_process(plan, &plan->victims[i], plan->request->kill_signal, END_PATIENCE);
         if (status != STATUS_DONE)
@@ -91,22 +92,15 @@ static void mark_commands(struct break_plan *plan, uint32_t state)
             takeover_command_mark(plan->victims[i].entry, state);
 }
 
-static void lift_bar(struct break_plan *plan)
-{
-    if (plan->bar >= 0)
-        (void)close(plan->bar);
-    plan->bar = -1;
-}
-
 static void give_up(struct break_plan *plan)
 {
     mark_commands(plan, 0);
     break_lower_members(plan);
     for (size_t i = 0; i < plan->count; i++)
-        if (plan->victims[i].fenced && !plan->victims[i].ended)
+        if (plan->victims[i].raised && plan->victims[i].fenced)
             takeover_fence_lower(&plan->victims[i].fence);
     (void)takeover_name(&plan->registry, plan->named_before);
-    lift_bar(plan);
+    break_lift_bar(plan);
     takeover_thaw(&plan->frozen);
 }
 
@@ -124,7 +118,7 @@ static void follow_exec(struct victim *victim)
         takeover_fence_find(&victim->fence, &victim->process, &victim->lock, 0) != 0)
         return;
     victim->fenced = true;
-    (void)takeover_fence_raise(&victim->fence, victim->acquisition);
+    victim->raised = takeover_fence_raise(&victim->fence, victim->acquisition) == 0;
 }
 
 static int raise_fences(struct break_plan *plan)
@@ -134,11 +128,14 @@ static int raise_fences(struct break_plan *plan)
         plan->named_before = takeover_name(&plan->registry, plan->acquisition);
     for (size_t i = 0; i < plan->count; i++) {
         struct victim *victim = &plan->victims[i];
+        if (victim->let_go)
+            continue;
         if (!victim->fenced && !victim->ended) /* it may have come so far by now */
             follow_exec(victim);
         if (!victim->fenced || victim->ended)
             continue;
         int result = takeover_fence_raise(&victim->fence, victim->acquisition);
+        victim->raised = result == 0;
         if (result == -ESRCH)
             follow_exec(victim);
         if (result == 0 || result == -ESRCH)
@@ -190,112 +187,12 @@ static int await_all_calls(struct break_plan *plan)
 {
     int status = STATUS_DONE;
     for (size_t i = 0; i < plan->count && status == STATUS_DONE; i++)
-        if (plan->victims[i].fenced && !plan->victims[i].ended)
+        if (plan->victims[i].fenced && !plan->victims[i].ended && !plan->victims[i].let_go)
             status = await_calls(plan, &plan->victims[i]);
     return status;
 }
 
-/* --- those who join --- */
-
-static int count_joined(const struct break_plan *plan)
-{
-    int count = 0;
-    for (size_t i = 0; i < plan->count; i++)
-        count += plan->victims[i].holder->mode == REGISTRY_JOINED && plan->victims[i].shared &&
-                 takeover_has_lock(&plan->victims[i].lock);
-    return count;
-}
-
-/* One who has joined since we looked is not fenced; most of them leave soon. */
-static int bar_joining(struct break_plan *plan)
-{
-    uint64_t end = registry_now() + CALLS_PATIENCE;
-    const struct takeover_lock *lock = NULL;
-    for (size_t i = 0; i < plan->count && lock == NULL; i++)
-        if (plan->victims[i].shared)
-            lock = &plan->victims[i].lock;
-    while (lock != NULL) {
-        int joined;
-        plan->bar = takeover_bar_joining(lock, &joined);
-        if (joined <= count_joined(plan))
-            break;
-        if (registry_now() >= end)
-            return break_may_go_on(plan, "another process has joined the holder meanwhile, and "
-                                         "would go on changing the table; try again")
-                       ? STATUS_DONE
-                       : STATUS_REFUSED;
-        lift_bar(plan);
-        (void)nanosleep(&(struct timespec){0, 1000000}, NULL);
-    }
-    return STATUS_DONE;
-}
-
-/* --- standing still --- */
-
-static bool is_fenced(const struct break_plan *plan, const struct kin *kin)
-{
-    for (size_t i = 0; i < plan->count; i++) {
-        const struct victim *victim = &plan->victims[i];
-        if (victim->process.pid == kin->pid && victim->fenced && !victim->stands_still)
-            return true;
-        /* A member of the command asks the anchor before it takes or lets go. */
-        if (victim->entry != NULL && kin->guarded)
-            return true;
-    }
-    return false;
-}
-
-static bool is_traced(pid_t process)
-{
-    struct process_status status;
-    return process_status_read(process, &status) && status.state == 't';
-}
-
-static pid_t tracer_of(pid_t process)
-{
-    char path[64], text[4096];
-    if (process_read_file(process_path(path, process, "status", -1), text, sizeof text) <= 0)
-        return 0;
-    const char *line = strstr(text, "\nTracerPid:");
-    return line != NULL ? (pid_t)strtol(line + sizeof "\nTracerPid:" - 1, NULL, 10) : 0;
-}
-
-static int freeze(struct break_plan *plan, const struct kin *kin)
-{
-    struct takeover_process process;
-    if (takeover_open(&process, kin->pid, kin->start_time) != 0)
-        return STATUS_DONE;
-    int result = takeover_freeze(&plan->frozen, &process);
-    takeover_close(&process);
-    if (result == 0 || result == -ESRCH || (result == -EPERM && is_traced(kin->pid)))
-        return STATUS_DONE;
-    char text[200], why[64];
-    pid_t tracer = result == -EPERM ? tracer_of(kin->pid) : 0;
-    (void)snprintf(why, sizeof why, "process %d traces it", tracer);
-    (void)snprintf(text, sizeof text,
-                   "process %d has a copy of the lock and can't be made to stand still (%s): it "
-                   "could let go of it in the midst of this",
-                   kin->pid, tracer != 0 ? why : strerror(-result));
-    return break_may_go_on(plan, text) ? STATUS_DONE : STATUS_REFUSED;
-}
-
-/* Whoever has the description and no fence; again while those found go on to have children. */
-static int freeze_all(struct break_plan *plan)
-{
-    for (int round = 0; round < 8; round++) {
-        int before = plan->frozen.count;
-        for (size_t i = 0; i < plan->kin_count; i++) {
-            const struct kin *kin = &plan->kin[i];
-            int status = kin->has_copy && !is_fenced(plan, kin) ? freeze(plan, kin) : STATUS_DONE;
-            if (status != STATUS_DONE)
-                return status;
-        }
-        if (plan->frozen.count == before)
-            break;
-        break_find_kin(plan);
-    }
-    return STATUS_DONE;
-}
+/* --- is it still what was named? --- */
 
 /*
  * Who is without a fence is looked at once more, now that it stands still: a program that it has
@@ -317,8 +214,6 @@ static int fence_late(struct break_plan *plan)
     }
     return STATUS_DONE;
 }
-
-/* --- is it still what was named? --- */
 
 /* 1: it is. 0: it has let go by itself. -1: it has taken the lock anew since. */
 static int is_still_held(const struct victim *victim)
@@ -468,7 +363,7 @@ static void let_go(struct break_plan *plan)
     for (size_t i = 0; i < plan->count; i++)
         if (plan->victims[i].shared && plan->victims[i].entry != NULL)
             takeover_unlock(&plan->victims[i].lock);
-    lift_bar(plan); /* who looks before that finds somebody inside, and waits to be woken */
+    break_lift_bar(plan); /* who looks before that finds somebody inside, and waits to be woken */
     if (registry_usable(&plan->registry))
         registry_wake(&plan->registry, 0);
     if (plan->successor >= 0) {
@@ -479,8 +374,11 @@ static void let_go(struct break_plan *plan)
 
 int break_act(struct break_plan *plan)
 {
+    int status = break_exclude_others(plan);
+    if (status != STATUS_DONE)
+        return status;
     announce(plan);
-    int status = kill_victims(plan);
+    status = kill_victims(plan);
     if (status != STATUS_DONE)
         return status;
     status = raise_fences(plan);
@@ -490,9 +388,9 @@ int break_act(struct break_plan *plan)
     if (status == STATUS_DONE)
         status = await_all_calls(plan);
     if (status == STATUS_DONE)
-        status = bar_joining(plan);
+        status = break_bar_joining(plan);
     if (status == STATUS_DONE)
-        status = freeze_all(plan);
+        status = break_freeze_all(plan);
     if (status == STATUS_DONE)
         status = fence_late(plan);
     if (status == STATUS_DONE)

@@ -27,14 +27,6 @@ static bool is_fenced_victim(const struct break_plan *plan, pid_t pid)
     return false;
 }
 
-static const struct takeover_lock *shared_lock(const struct break_plan *plan)
-{
-    for (size_t i = 0; i < plan->count; i++)
-        if (plan->victims[i].shared)
-            return &plan->victims[i].lock;
-    return NULL;
-}
-
 /* Against whichever acquisition it has: it may be about to write down the one that it got. */
 static int raise_against_latest(const struct takeover_fence *fence, bool *quiet)
 {
@@ -70,7 +62,7 @@ static int fence_member(const struct takeover_fence *fence)
 static int add_member(struct break_plan *plan, const struct kin *kin)
 {
     struct member *member = &plan->members[plan->member_count];
-    const struct takeover_lock *lock = shared_lock(plan);
+    const struct takeover_lock *lock = break_shared_lock(plan);
     if (lock == NULL || takeover_open(&member->process, kin->pid, kin->start_time) != 0)
         return STATUS_DONE;
     if (takeover_fence_find(&member->fence, &member->process, lock, 0) != 0) {

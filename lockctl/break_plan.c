@@ -357,7 +357,7 @@ int break_prepare(struct break_plan *plan)
     const struct inspected_lock *lock = plan->lock;
     plan->table = find_table(lock, plan->table);
     plan->registry = (struct registry){.descriptor = -1};
-    plan->successor = plan->bar = -1;
+    plan->successor = plan->bar = plan->exclusion = -1;
     if (lock->path != NULL)
         open_registry(plan);
     for (size_t i = 0; i < lock->holder_count; i++) {
@@ -398,6 +398,8 @@ void break_plan_free(struct break_plan *plan)
     free(plan->kin);
     if (plan->bar >= 0)
         (void)close(plan->bar);
+    if (plan->exclusion >= 0)
+        (void)close(plan->exclusion);
     if (plan->successor >= 0)
         (void)close(plan->successor);
     takeover_files_free(&plan->files);

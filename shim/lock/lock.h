@@ -217,5 +217,7 @@ void lock_tell(struct lock *lock, const struct lock_notice *notice);
  * 1 on. Byte 0 is for those who leave (succession.c).
  */
 #define LOCK_LEVEL_OFFSET ((off_t)1 << 61)
+/* Behind them, the one of whoever breaks the lock (takeover.h). */
+#define LOCK_BREAK_OFFSET (LOCK_LEVEL_OFFSET + 2 * LOCK_LEVELS)
 
 #endif

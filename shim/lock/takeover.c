@@ -285,20 +285,36 @@ int takeover_has_copy(const struct takeover_process *process, const struct takeo
     return search.found;
 }
 
-int takeover_bar_joining(const struct takeover_lock *lock, int *joined)
+/* A description of the lock file that is ours alone: also of one that was deleted. */
+static int open_anew(const struct takeover_lock *lock)
 {
     char path[64];
+    return result_of(
+        open(process_path(path, getpid(), "fd", lock->descriptor), O_RDWR | O_CLOEXEC | O_NOCTTY));
+}
+
+static bool lock_byte(int descriptor, off_t offset)
+{
+    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = offset, .l_len = 1};
+    return fcntl(descriptor, F_OFD_SETLK, &range) == 0;
+}
+
+int takeover_exclude(const struct takeover_lock *lock)
+{
+    int descriptor = open_anew(lock);
+    if (descriptor < 0 || lock_byte(descriptor, LOCK_BREAK_OFFSET))
+        return descriptor;
+    (void)close(descriptor);
+    return -EAGAIN;
+}
+
+int takeover_bar_joining(const struct takeover_lock *lock, int *joined)
+{
     *joined = 0;
-    int descriptor =
-        open(process_path(path, getpid(), "fd", lock->descriptor), O_RDWR | O_CLOEXEC | O_NOCTTY);
-    for (int level = 1; descriptor >= 0 && level < LOCK_LEVELS; level++) {
-        struct flock range = {.l_type = F_WRLCK,
-                              .l_whence = SEEK_SET,
-                              .l_start = LOCK_LEVEL_OFFSET + level,
-                              .l_len = 1};
-        *joined += fcntl(descriptor, F_OFD_SETLK, &range) != 0;
-    }
-    return descriptor < 0 ? -errno : descriptor;
+    int descriptor = open_anew(lock);
+    for (int level = 1; descriptor >= 0 && level < LOCK_LEVELS; level++)
+        *joined += lock_byte(descriptor, LOCK_LEVEL_OFFSET + level) ? 0 : 1;
+    return descriptor;
 }
 
 void takeover_unlock(const struct takeover_lock *lock)

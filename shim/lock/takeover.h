@@ -6,6 +6,8 @@
  *
  *   1. takeover_open         a pidfd, and that it is still the process that was named
  *   2. takeover_share        our own copy of the description that has the lock
+ *      takeover_exclude      no other break is at it: giving up, it would lower the fence that
+ * another one relies on. From here on the lock is looked at once more
  *   3. takeover_command_mark, takeover_fence_raise: members and holder refuse further calls. One
  *      who lets go and takes it anew all the time is made to stand still (as in 4) from before it
  *      is told which acquisition it is until here
@@ -80,6 +82,12 @@ bool takeover_has_lock(const struct takeover_lock *lock);
 
 /* Does this process have a copy of the description? Its number, or -1. */
 int takeover_has_copy(const struct takeover_process *process, const struct takeover_lock *lock);
+
+/*
+ * Keeps other breaks of this lock out until the descriptor that this returns is closed. -EAGAIN:
+ * one is under way.
+ */
+int takeover_exclude(const struct takeover_lock *lock);
 
 /*
  * Nobody can join the holder any more (lock.h), until the descriptor that this returns is closed;

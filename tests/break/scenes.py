@@ -387,6 +387,42 @@ def restless():
             report(not wrong, "%s: one who %s all the time, %d times" % (scope, what, RACES), "\n".join(wrong))
 
 
+def at_once():
+    """Several breaks of one lock: who comes too late must not undo what the first has done."""
+    for scope in ("session", "process"):
+        wrong = []
+        for number in range(RACES):
+            table = fresh()
+            holder = hold(scope, """
+file = write("w")
+def act():
+    for i in range(100):
+        file.write(b"X")
+        with open(T + "/new", "w") as new:
+            new.write(str(time.time()))
+up()
+steady(act)
+""", table)
+            waiter = subprocess.Popen(["flock", table + ".lock", "sh", "-c", "echo up; exec sleep 100"],
+                                      stdout=subprocess.PIPE, text=True, start_new_session=True)
+            started.append(waiter)
+            time.sleep(0.02)
+            breaks = []
+            for _ in range(3):
+                breaks.append(subprocess.Popen([LOCKCTL, "break", "--force", table], env=environment(), text=True,
+                                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
+                time.sleep(number % 4 * 0.001)
+            # One that looks when the first is done finds the waiter healthy, and breaks it as well.
+            said = "".join(one.communicate()[0] for one in breaks)
+            before = contents(table)
+            time.sleep(0.04)
+            if "\nfreed" not in said or contents(table) != before:
+                wrong.append(said)
+            end(holder)
+            end(waiter)
+        report(not wrong, "%s: three breaks at once, %d times" % (scope, RACES), "\n".join(wrong))
+
+
 # --- looking only ---
 
 def state_of(table, process):
@@ -447,7 +483,7 @@ def order():
 
 def main():
     try:
-        for scene in (orphaned, files, no_room, traced, elsewhere, restless, dry_run, order):
+        for scene in (orphaned, files, no_room, traced, elsewhere, restless, at_once, dry_run, order):
             if scene.__name__ in os.environ.get("SCENES", scene.__name__).split():
                 scene()
     finally:
