@@ -33,6 +33,7 @@
 #define FIRST_LOOK (2 * MILLISECOND)
 #define FIRST_LOOK_AGAIN (25 * MILLISECOND)
 #define LOOK_AGAIN_AT_MOST (1000 * MILLISECOND)
+#define LOOKS_SPARED 8
 #define LOOK_SELDOM 5 /* far behind in the queue: that many times less often */
 #define PATIENCE (100 * MILLISECOND)
 #define LONG_WAIT (10 * SECOND)
@@ -49,7 +50,9 @@ struct wait {
     bool looked;
     bool told;
     bool slept;
-    bool behind_joined; /* the holder waits for us, but another one has joined it already */
+    bool behind_joined;        /* the holder waits for us, but another one has joined it already */
+    uint64_t seen_acquisition; /* the last one when it was last looked; 0: not known */
+    int spared;                /* looks, one after the other, without the kernel's list */
     struct {
         uint64_t acquisition; /* whose holder is watched; 0: nobody's */
         int descriptor;       /* a pidfd, or -1 */
@@ -152,7 +155,9 @@ static const struct registry_holder *find_waiting(struct lock *lock, int level,
     return NULL;
 }
 
-static bool level_holder_waits_for_us(struct lock *lock, int level)
+/* `may_be_strange`: a holder that the registry does not know is to be looked for in the kernel's
+ * list. */
+static bool level_holder_waits_for_us(struct lock *lock, int level, bool may_be_strange)
 {
     struct registry_holder exclusive, holders[REGISTRY_HOLDERS];
     if (!registry_usable(&lock->registry))
@@ -164,7 +169,7 @@ static bool level_holder_waits_for_us(struct lock *lock, int level)
     bool known = false;
     const struct registry_holder *waiting = find_waiting(lock, level, &exclusive, holders, &known);
     if (waiting == NULL)
-        return level == 0 && !known && all_in_kernel_wait_for_us(lock, NULL);
+        return level == 0 && !known && may_be_strange && all_in_kernel_wait_for_us(lock, NULL);
     return waiting->mode != REGISTRY_SHARED || sharers_wait_for_us(lock, holders);
 }
 
@@ -179,7 +184,7 @@ static int join(struct wait *wait)
     for (int level = 1; level < LOCK_LEVELS; level++) {
         int result = lock_set_level(descriptor, level, F_WRLCK);
         if (result == -EAGAIN || result == -EACCES) {
-            if (level_holder_waits_for_us(lock, level))
+            if (level_holder_waits_for_us(lock, level, true))
                 continue;
             wait->behind_joined = true;
             return -EWOULDBLOCK;
@@ -193,7 +198,7 @@ static int join(struct wait *wait)
                 (void)lock_set_level(descriptor, level, F_UNLCK);
                 return 0;
             }
-            if (level_holder_waits_for_us(lock, 0)) {
+            if (level_holder_waits_for_us(lock, 0, true)) {
                 lock->level = level;
                 lock_tell(lock, &(struct lock_notice){.kind = EVENT_JOINED});
                 return 0;
@@ -240,6 +245,25 @@ static bool is_urgent(struct lock *lock, bool holds_another)
            (holder.process == parent || holder.supervisor == parent);
 }
 
+/*
+ * Have guarded processes got the lock since the last look? Then it goes from one to the next, and
+ * that it has a holder unknown to the registry, or one that is just going, means no more than that:
+ * the kernel's list, which is dear for all who use locks, can wait for a look that finds it at
+ * rest.
+ */
+static bool lock_moves(struct wait *wait)
+{
+    struct registry_head head;
+    struct registry *registry = &wait->lock->registry;
+    if (!registry_usable(registry) || !registry_look(registry, &head))
+        return false;
+    bool moves = wait->seen_acquisition != 0 && head.acquisition != wait->seen_acquisition &&
+                 wait->spared < LOOKS_SPARED;
+    wait->seen_acquisition = head.acquisition;
+    wait->spared = moves ? wait->spared + 1 : 0;
+    return moves;
+}
+
 /* Looks at who waits for whom: 0 when that let us in, -EWOULDBLOCK to wait on, or an error. */
 static int look_at_relations(struct wait *wait)
 {
@@ -247,9 +271,10 @@ static int look_at_relations(struct wait *wait)
     wait->behind_joined = false;
     if (borrow(wait))
         return 0;
-    if (level_holder_waits_for_us(lock, 0))
+    bool moves = lock_moves(wait);
+    if (level_holder_waits_for_us(lock, 0, !moves))
         return lock->dependents == DEPENDENTS_JOIN ? join(wait) : -EDEADLK;
-    bool patient = registry_now() - wait->began >= PATIENCE;
+    bool patient = !moves && registry_now() - wait->began >= PATIENCE;
     return deadlock_found(lock, wait->began, patient) ? -EDEADLK : -EWOULDBLOCK;
 }
 
@@ -320,6 +345,8 @@ static void sleep_a_while(struct wait *wait, uint32_t wake)
     bool usable = registry_usable(registry) && registry_look(registry, &head);
     int rank = usable ? registry_wait_rank(registry, wait->slot, &wait->self, head.waiting) : 0;
     wait->rank = rank;
+    if (usable && wait->seen_acquisition == 0)
+        wait->seen_acquisition = head.acquisition;
     if (usable && head.waiting == 0 && wait->slot >= 0) /* wrong: we are waiting */
         registry_add(registry, REGISTRY_OFFSET(head.waiting), 1);
     int64_t tick = usable ? choose_tick(wait, &head, rank) : TICK_IN_FRONT;
