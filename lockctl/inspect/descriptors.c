@@ -166,39 +166,63 @@ static struct open_file *take_descriptor(const struct scan *scan, long number,
     return add_file(scan, &file);
 }
 
+/* By the list of a directory where many lie. */
+static bool take_neighbour(const struct scan *scan, struct open_file *file)
+{
+    struct stat status;
+    struct worker *worker = scan->worker;
+    file->path =
+        neighbours_find(&worker->neighbours, worker->arena, file->device, file->inode, &status);
+    if (file->path == NULL)
+        return false;
+    file->stat_device = status.st_dev;
+    file->stat_inode = status.st_ino;
+    file->at_path = true;
+    file->alone = !worker->neighbours.any_registry;
+    return true;
+}
+
+/* Where the file still is at the path that the link tells, nothing else need be asked. */
+static bool take_linked(const struct scan *scan, struct open_file *file)
+{
+    char name[32];
+    char path[PATH_MAX + sizeof DELETED];
+    struct stat status;
+    size_t length =
+        read_link(scan->directory, descriptor_name(name, file->descriptor), path, sizeof path);
+    bool found = length > 0 && !ends_deleted(path, length) &&
+                 kernel_fstatat(AT_FDCWD, path, &status, 0) == 0 && status.st_dev == file->device &&
+                 status.st_ino == file->inode;
+    if (!found && kernel_fstatat(scan->directory, name, &status, 0) != 0)
+        return false;
+    file->stat_device = status.st_dev;
+    file->stat_inode = status.st_ino;
+    file->deleted = !found && status.st_nlink == 0;
+    if (!found) {
+        take_path(scan->worker->arena, path, length, file);
+        return true;
+    }
+    file->path = arena_copy(scan->worker->arena, path, length);
+    file->at_path = true;
+    neighbours_note(&scan->worker->neighbours, scan->worker->arena, path);
+    return true;
+}
+
 /*
- * The same for one that is likely to have a flock: its fdinfo comes first. Where the file still is
- * at the path that the link tells, nothing else need be asked. False if it has no flock.
+ * The same for one that is likely to have a flock: its fdinfo comes first. False if it has none.
  */
 static bool take_locked(const struct scan *scan, long number, pid_t taker)
 {
     char text[4096];
-    char name[32];
-    struct stat status;
     struct open_file file = {.process = scan->process, .descriptor = (int)number};
     if (known_descriptor(scan->process, (int)number) != NULL)
         return true;
     if (!read_fdinfo(scan, number, text, sizeof text))
         return false;
     take_flock(text, &file);
-    if (!file.locked || (taker > 0 && file.taker != taker))
+    if (!file.locked || (taker > 0 && file.taker != taker) ||
+        (!take_neighbour(scan, &file) && !take_linked(scan, &file)))
         return false;
-    char path[PATH_MAX + sizeof DELETED];
-    size_t length = read_link(scan->directory, descriptor_name(name, number), path, sizeof path);
-    if (length > 0 && !ends_deleted(path, length) &&
-        kernel_fstatat(AT_FDCWD, path, &status, 0) == 0 && status.st_dev == file.device &&
-        status.st_ino == file.inode) {
-        file.path = arena_copy(scan->worker->arena, path, length);
-        file.at_path = true;
-    } else {
-        if (kernel_fstatat(scan->directory, name, &status, 0) != 0)
-            return false;
-        file.deleted = status.st_nlink == 0;
-    }
-    file.stat_device = status.st_dev;
-    file.stat_inode = status.st_ino;
-    if (file.path == NULL)
-        take_path(scan->worker->arena, path, length, &file);
     (void)add_file(scan, &file);
     return true;
 }

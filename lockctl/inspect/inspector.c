@@ -164,7 +164,8 @@ static void find_paths(struct look *look)
         if (candidate->told.label != NULL)
             continue;
         paths_find(look, candidate);
-        if (candidate->words == NULL && candidate->reachable_path != NULL)
+        if (candidate->words == NULL && candidate->reachable_path != NULL &&
+            !candidate->has_no_registry)
             candidate->words = registries_read(look, candidate->reachable_path);
     }
 }

@@ -45,6 +45,7 @@ struct candidate {
     uint64_t device, inode;   /* as the kernel's list tells them; inode 0: there is no file */
     size_t first, line_count; /* its lines in the kernel's list */
     const char *reachable_path;   /* from here; NULL: unknown */
+    bool has_no_registry;         /* that much is known */
     struct registry_words *words; /* NULL: not looked for */
 };
 

@@ -7,6 +7,7 @@
 #define LOCKCTL_PARALLEL_H
 
 #include "lockctl/inspect/arena.h"
+#include "lockctl/inspect/neighbours.h"
 
 #include <stddef.h>
 
@@ -16,6 +17,7 @@ struct worker {
     char *text; /* room for a command line, kept from one process to the next */
     size_t room;
     int usual; /* the descriptor at which the process before had its lock; -1: none */
+    struct neighbours neighbours;
 };
 
 void worker_begin(struct worker *worker, struct arena *arena);

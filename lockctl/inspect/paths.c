@@ -35,6 +35,7 @@ static void take_path(struct look *look, struct candidate *candidate, const stru
 {
     struct inspected_lock *told = &candidate->told;
     told->path = file->path;
+    candidate->has_no_registry = file->alone;
     if (file->deleted) {
         told->path_state = PATH_DELETED;
         candidate->reachable_path = file->path;

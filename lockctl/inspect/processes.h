@@ -51,6 +51,7 @@ struct open_file {
     bool deleted;
     bool doubtful; /* the link ends in " (deleted)", and the file has a name: another one */
     bool at_path;  /* the file was there, seen from here, when it was looked at */
+    bool alone;    /* and no registry in its directory */
 };
 
 /* The inodes that are looked for. */

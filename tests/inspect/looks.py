@@ -115,6 +115,47 @@ def layout():
         same(words, there, here)
 
 
+MANY = """
+import fcntl, os
+files = []
+for name in ["linked", "deleted", "replaced", "renamed", "../elsewhere"] + [f"{i:03}" for i in range(100)]:
+    files.append(os.open(f"many/{name}", os.O_CREAT | os.O_RDWR))
+    fcntl.flock(files[-1], fcntl.LOCK_EX)
+for i in range(8):
+    os.link("many/linked", f"many/another name {i}")
+os.unlink("many/deleted")
+os.rename("many/000", "many/replaced")
+os.rename("many/renamed", "many/new name")
+open("1", "w").close()
+input()
+"""
+
+
+def many_in_one_directory():
+    """Names are found by the list of the directory, where that tells the truth; with a registry among them, too."""
+    (work / "many/table").mkdir(parents=True)
+    (work / "many/table/n").touch()
+    holder = start("/usr/bin/python3", "-c", MANY, stdin=subprocess.PIPE)
+    at("1")
+    expected = {str(work / f"many/{i:03}"): "healthy" for i in range(1, 100)}
+    expected |= {str(work / "many/linked"): "healthy", str(work / "many/deleted") + " (deleted)": "split",
+                 str(work / "many/replaced") + " (deleted)": "split", str(work / "many/replaced"): "healthy",
+                 str(work / "many/new name"): "healthy", str(work / "elsewhere"): "healthy"}
+    for registry in (False, True):
+        if registry:
+            guarded = start(ACT, "cat many/table/n", "mark 2", "await 2+", guard="process", table="many/table")
+            at("2")
+            expected[str(work / "many/table.lock")] = "healthy"
+            shutil.copy("many/table.lock.registry", "many/005.registry")
+        locks = [k for k in look("status")["locks"] if (k["lock"] or "").startswith(str(work))]
+        same(f"each by its name, {'with' if registry else 'without'} a registry", expected,
+             {k["lock"]: k["verdict"] for k in locks})
+        same("registries are read", [str(work / "many/005"), str(work / "many/table.lock")] if registry else [],
+             sorted(k["lock"] for k in locks if k["generation"] is not None))
+        same("all holders", {holder.pid, guarded.pid} if registry else {holder.pid},
+             {h["pid"] for k in locks for h in k["holders"]})
+
+
 def as_nobody(*words):
     command = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", LOCKCTL, *words]
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, check=False)
@@ -272,4 +313,4 @@ def crowds():
 
 
 if __name__ == "__main__":
-    main(times, columns, hostile, layout, ordinary_user, namespaces, undisturbed, forged_registry, crowds)
+    main(times, columns, hostile, layout, many_in_one_directory, ordinary_user, namespaces, undisturbed, forged_registry, crowds)
