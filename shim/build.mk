@@ -31,12 +31,20 @@ $(BUILD)/obj/shim/liblockshim.map: shim/interpose/symbols.def
 	{ echo '{ global:'; sed -nE 's/^(EARLY|SYMBOL|GLIBC|EARLY_GLIBC|SINCE)\(([A-Za-z0-9_]+).*/  \2;/p' $<; \
 	  echo 'local: *; };'; } > $@
 
+# A library that watches its memory or its threads wants to be a program's first, which a preload can't
+# be: such builds guard programs with the plain one (tests/sanitize.mk).
+PLAIN ?= build
+ifneq ($(filter address thread,$(SANITIZE)),)
+$(BUILD)/liblockshim.so: $(PLAIN)/liblockshim.so
+	cp $< $@
+else
 $(BUILD)/liblockshim.so: $(SHIM_OBJECTS) $(BUILD)/obj/shim/liblockshim.map
 	$(CC) -shared $(BASE_LDFLAGS) $(LDFLAGS) -Wl,-z,initfirst -Wl,-z,nodelete -Wl,-z,defs \
 		-Wl,-Bsymbolic-functions \
 		-Wl,-z,noseparate-code -Wl,-z,norelro -Wl,-O1 -Wl,--hash-style=gnu -Wl,--sort-section=name \
 		-Wl,-soname,liblockshim.so -Wl,--version-script=$(BUILD)/obj/shim/liblockshim.map \
 		-o $@ $(SHIM_OBJECTS)
+endif
 
 # Builds for programs of another libc, and the directory from which each program's own loader takes
 # the one that fits. LD_PRELOAD names it with $LIB in the path: glibc puts its library directory there

@@ -65,6 +65,7 @@ struct lock {
     uint64_t borrow_looked;     /* when its descriptors were last looked through for one */
     uint64_t device, inode;     /* of what `descriptor` has open */
     uint64_t path_checked;      /* when the path was last compared with it */
+    uint64_t path_changed;      /* the change time that it had then */
     int level;                  /* 0, or how deep we joined a holder that waits for us */
     _Atomic bool changed;       /* the mark is set */
     int open_error;             /* why the lock file could not be opened: a positive errno, or 0 */

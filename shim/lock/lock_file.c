@@ -16,6 +16,9 @@
 /* The path of the lock file is compared with what is open at most this often (ns). */
 #define PATH_CHECK_INTERVAL 4000000u
 
+/* Times of files are this coarse at most, on file systems that have flock (ns). */
+#define CHANGE_TIME_TICK 20000000u
+
 static int open_existing(const char *path)
 {
     int descriptor = kernel_openat(AT_FDCWD, path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
@@ -94,46 +97,62 @@ static void close_descriptor(struct lock *lock, int descriptor)
 
 /* --- one attempt --- */
 
-static uint64_t coarse_now(void)
+static uint64_t coarse_now(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    clock_gettime(clock, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+static uint64_t change_time(const struct stat *status)
+{
+    return (uint64_t)status->st_ctim.tv_sec * 1000000000u + (uint64_t)status->st_ctim.tv_nsec;
+}
+
 /*
- * Has nothing happened to the lock file since the path was last compared, a moment ago? The link
- * count of what is open shows an unlinked or overwritten file: without that look an unlinked one
- * would let two in, one with the old and one with a new file. One that was renamed shows by the
- * registry, where whoever locks another inode under this path writes its number.
+ * Has nothing happened to the lock file since the path was last compared with it, a moment ago?
+ * Unlinking, overwriting or renaming it would let two in, one with the old and one with a new file:
+ * each of them sets the change time of what is open. What does not, the renaming of a directory
+ * above it, is noticed by the next comparison, or by the registry, where whoever locks another
+ * inode under this path writes its number.
  */
 static bool checked_a_moment_ago(const struct lock *lock, const struct registry_head *head)
 {
     struct stat status;
-    if (lock->path_checked == 0 || coarse_now() - lock->path_checked >= PATH_CHECK_INTERVAL)
+    if (lock->path_checked == 0 ||
+        coarse_now(CLOCK_MONOTONIC_COARSE) - lock->path_checked >= PATH_CHECK_INTERVAL)
         return false;
     if (kernel_fstat(atomic_load(&lock->descriptor), &status) != 0 || status.st_nlink == 0 ||
-        status.st_ino != lock->inode)
+        status.st_ino != lock->inode || change_time(&status) != lock->path_changed)
         return false;
     return !registry_usable(&lock->registry) || head->lock_inode == lock->inode;
 }
 
+/* A change so young may have been followed by another one in the same tick of the file's clock. */
+static void note_check(struct lock *lock, const struct stat *status)
+{
+    uint64_t changed = change_time(status);
+    bool settled = coarse_now(CLOCK_REALTIME_COARSE) - changed >= CHANGE_TIME_TICK;
+    lock->path_changed = changed;
+    lock->path_checked = settled ? coarse_now(CLOCK_MONOTONIC_COARSE) : 0;
+}
+
 /*
- * Is what we have locked the file at the path? Asked at least every 4 ms. A descriptor that the
- * program closed behind our back shows by its inode.
+ * Is what we have locked the file at the path? A descriptor that the program closed behind our back
+ * shows by its inode.
  */
 static bool still_in_place(struct lock *lock, int descriptor, const struct registry_head *head)
 {
-    struct stat status;
+    struct stat open, named;
     if (checked_a_moment_ago(lock, head))
         return true;
-    if (kernel_fstat(descriptor, &status) != 0 || status.st_dev != lock->device ||
-        status.st_ino != lock->inode || status.st_nlink == 0)
+    if (kernel_fstat(descriptor, &open) != 0 || open.st_dev != lock->device ||
+        open.st_ino != lock->inode || open.st_nlink == 0)
         return false;
-    if (kernel_fstatat(AT_FDCWD, lock->path, &status, 0) != 0 || status.st_dev != lock->device ||
-        status.st_ino != lock->inode)
+    if (kernel_fstatat(AT_FDCWD, lock->path, &named, 0) != 0 || named.st_dev != lock->device ||
+        named.st_ino != lock->inode)
         return false;
-    lock->path_checked = coarse_now();
+    note_check(lock, &open);
     if (head->lock_inode != lock->inode)
         (void)registry_write(&lock->registry, REGISTRY_OFFSET(head.lock_inode), &lock->inode,
                              sizeof lock->inode);

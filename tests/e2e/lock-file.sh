@@ -25,6 +25,24 @@ for change in "rm T.lock" "mv T.lock away" "mv other T.lock" "truncate -s 100 T.
     wait
 done
 
+# Within a millisecond of the last session, the program doing it itself; a new lock file, and one that
+# has lain there for a while.
+for age in 0 0.05; do
+    for change in "rename T.lock away" "rename other T.lock" "unlink T.lock"; do
+        fresh
+        : >other
+        : >T.lock
+        sleep $age
+        guard session "$act" "cat T/n" "cat T/n" "$change" "open 0 T/n r" "mark 2" "await 2+" \
+            "close 0" >out &
+        at 2
+        check "$change, $age s old: at once: the one at the path is locked" stays_held
+        go 2
+        wait
+        same "$change, $age s old: at once: and nothing fails" "" "$(cat out)"
+    done
+done
+
 # While it is held: whoever comes later has the new one, and the old holder ends in peace.
 for change in "rm T.lock" "mv other T.lock"; do
     fresh
