@@ -14,7 +14,9 @@ const char STATUS_DETAILS[] =
     "\n"
     "Verdicts: free, healthy, crashed (free, but the last holder died inside),\n"
     "orphaned (the taker is gone, another keeps it), stopped, stuck, split (on a lock\n"
-    "file that is no longer the one at the path), deadlock.\n"
+    "file that is no longer the one at the path), deadlock. Why a lock that is not\n"
+    "well is not, and which process is at fault, stands below the table; `lockctl\n"
+    "break` frees it.\n"
     "\n"
     "Exit status: 0; 1 it could not be done; 2 wrong usage; 78 wrong settings or no\n"
     "such lock.\n";
@@ -102,17 +104,29 @@ static int print_json(const char *command, const struct inspection *inspection)
 
 /* --- text --- */
 
+/* What to do about them, once each. */
+static void print_ways_out(bool broken, bool crashed)
+{
+    if (broken)
+        printf("`lockctl break LOCK` frees a lock; with --dry-run it says what that would do.\n");
+    if (crashed)
+        printf("`lockctl recover LOCK` shows what can be put back after a crash, or accepts it.\n");
+}
+
 static void print_reasons(const struct inspection *inspection)
 {
-    bool any = false;
+    bool broken = false;
+    bool crashed = false;
     for (size_t i = 0; i < inspection->count; i++) {
         const struct inspected_lock *lock = &inspection->locks[i];
         if (!verdict_is_stale(lock->verdict))
             continue;
-        printf("%s%s: %s: %s.\n", any ? "" : "\n", shown(lock->label), verdict_name(lock->verdict),
-               lock->reason);
-        any = true;
+        printf("%s%s: %s: %s.\n", broken || crashed ? "" : "\n", shown(lock->label),
+               verdict_name(lock->verdict), lock->reason);
+        crashed = crashed || lock->verdict == VERDICT_CRASHED;
+        broken = broken || lock->verdict != VERDICT_CRASHED;
     }
+    print_ways_out(broken, crashed);
 }
 
 static int print_table(const struct command_request *request, const char *command,

@@ -106,6 +106,8 @@ def outage():
     said = run("status").stdout.decode()
     ok("one command shows the process at fault, and that it is stopped",
        f"process {culprit[0]} keeps it by an inherited descriptor, and is stopped" in said, said)
+    ok("and what ends it", "`lockctl break LOCK` frees a lock" in said and "recover" not in said, said)
+    ok("help tells where to look", "which process is at fault, stands below" in run("status", "--help").stdout.decode())
     os.kill(culprit[0], signal.SIGCONT)
 
 
@@ -238,6 +240,8 @@ def crashed():
     told = lock("T")
     same("the holder died inside", ("crashed", []), (told["verdict"], told["holders"]))
     same("check", 3, run("check", "T", status=3).returncode)
+    said = run("status", "T").stdout.decode()
+    ok("what to do about it", "`lockctl recover LOCK`" in said and "break" not in said, said)
     start(ACT, "cat T/n", "mark 2", "await 2+", guard="process")
     at("2")
     same("held again", "healthy", lock("T")["verdict"])
