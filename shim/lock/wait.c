@@ -50,9 +50,13 @@ struct wait {
     bool looked;
     bool told;
     bool slept;
-    bool behind_joined;        /* the holder waits for us, but another one has joined it already */
-    uint64_t seen_acquisition; /* the last one when it was last looked; 0: not known */
-    int spared;                /* looks, one after the other, without the kernel's list */
+    bool behind_joined; /* the holder waits for us, but another one has joined it already */
+    struct {
+        bool known;
+        int32_t holder; /* 0: nobody's, or one who is not in the registry */
+        uint64_t acquisition;
+    } seen;     /* when it was last looked */
+    int spared; /* looks, one after the other, without the kernel's list */
     struct {
         uint64_t acquisition; /* whose holder is watched; 0: nobody's */
         int descriptor;       /* a pidfd, or -1 */
@@ -245,11 +249,18 @@ static bool is_urgent(struct lock *lock, bool holds_another)
            (holder.process == parent || holder.supervisor == parent);
 }
 
+static void note_seen(struct wait *wait, const struct registry_head *head)
+{
+    wait->seen.known = true;
+    wait->seen.holder = head->exclusive.process;
+    wait->seen.acquisition = head->acquisition;
+}
+
 /*
- * Have guarded processes got the lock since the last look? Then it goes from one to the next, and
- * that it has a holder unknown to the registry, or one that is just going, means no more than that:
- * the kernel's list, which is dear for all who use locks, can wait for a look that finds it at
- * rest.
+ * Has a guarded process got the lock, or let go of it, since the last look? Then it goes from one
+ * to the next, and that the registry knows no holder, or one that is just going, means no more than
+ * that: the kernel's list, which is dear for all who use locks, can wait for a look that finds it
+ * at rest.
  */
 static bool lock_moves(struct wait *wait)
 {
@@ -257,9 +268,10 @@ static bool lock_moves(struct wait *wait)
     struct registry *registry = &wait->lock->registry;
     if (!registry_usable(registry) || !registry_look(registry, &head))
         return false;
-    bool moves = wait->seen_acquisition != 0 && head.acquisition != wait->seen_acquisition &&
-                 wait->spared < LOOKS_SPARED;
-    wait->seen_acquisition = head.acquisition;
+    bool moves =
+        wait->seen.known && wait->spared < LOOKS_SPARED &&
+        (head.acquisition != wait->seen.acquisition || head.exclusive.process != wait->seen.holder);
+    note_seen(wait, &head);
     wait->spared = moves ? wait->spared + 1 : 0;
     return moves;
 }
@@ -345,8 +357,8 @@ static void sleep_a_while(struct wait *wait, uint32_t wake)
     bool usable = registry_usable(registry) && registry_look(registry, &head);
     int rank = usable ? registry_wait_rank(registry, wait->slot, &wait->self, head.waiting) : 0;
     wait->rank = rank;
-    if (usable && wait->seen_acquisition == 0)
-        wait->seen_acquisition = head.acquisition;
+    if (usable && !wait->seen.known)
+        note_seen(wait, &head);
     if (usable && head.waiting == 0 && wait->slot >= 0) /* wrong: we are waiting */
         registry_add(registry, REGISTRY_OFFSET(head.waiting), 1);
     int64_t tick = usable ? choose_tick(wait, &head, rank) : TICK_IN_FRONT;
