@@ -38,10 +38,13 @@ pid_t lock_self_thread(void)
     return known.thread;
 }
 
+/* Asked of every name that the program imports: most are told by their first letter. */
 static bool makes_children(const char *name)
 {
-    return strcmp(name, "vfork") == 0 || strcmp(name, "__vfork") == 0 ||
-           strcmp(name, "clone") == 0 || strcmp(name, "__clone") == 0;
+    if (name[0] == '_' && name[1] == '_')
+        name += 2;
+    return (name[0] == 'v' && strcmp(name, "vfork") == 0) ||
+           (name[0] == 'c' && strcmp(name, "clone") == 0);
 }
 
 static bool look_at_object(const struct object *object, void *found)
