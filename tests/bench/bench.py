@@ -18,7 +18,7 @@ from harness import figures, plots, report, workspace  # noqa: E402
 
 # In the order of the run, each with its share of the time.
 SECTIONS = {"calls": 4, "session": 1, "crowd": 5, "handover": 2, "start": 1, "scale": 4, "lockctl": 4, "rollback": 3}
-FULL_SECONDS, QUICK_SECONDS = 1500, 90
+FULL_SECONDS, QUICK_SECONDS = 1500, 50
 
 
 class Bench:
@@ -86,8 +86,10 @@ def run(bench, given):
         section = importlib.import_module(f"sections.{name}")
         bench.section, bench.seconds = name, given.seconds * SECTIONS[name] / shares
         print(f"\n== {name}: {section.TITLE}", flush=True)
+        begin = time.monotonic()
         section.run(bench)
         bench.workspace.end_processes()
+        print(f"\n{name}: {time.monotonic() - begin:.0f} seconds", flush=True)
 
 
 def main():

@@ -3,6 +3,7 @@
 #
 #   make bench            all sections, half an hour       make bench SECTIONS='calls session'
 #   make bench-quick      all of them in two minutes       make deps-bench     the peers
+#   make costs            the README's table, from the last run (COSTS: files of results, the last counts)
 DEPS_BENCH := eatmydata fakechroot nocache libsocket-wrapper liblockfile-bin procmail sqlite3 libsqlite3-dev \
 	lsof psmisc util-linux gnuplot-nox valgrind e2fsprogs xfsprogs btrfs-progs python3
 DEPS_TEST += python3
@@ -21,6 +22,11 @@ bench: all $(BENCH_BUILT) $(BENCH_CROWDS) $(BENCH_SQLITE) $(BUILD)/inspect/state
 	BUILD=$(BUILD) python3 tests/bench/bench.py $(SECTIONS)
 bench-quick: all $(BENCH_BUILT) $(BENCH_CROWDS) $(BENCH_SQLITE) $(BUILD)/inspect/state
 	BUILD=$(BUILD) python3 tests/bench/bench.py --quick $(SECTIONS)
+
+COSTS ?= $(BUILD)/bench/results.json
+.PHONY: costs
+costs:
+	python3 tests/bench/costs.py $(COSTS)
 
 $(BUILD)/bench/%.o: tests/bench/%.c
 	@mkdir -p $(@D)

@@ -4,6 +4,7 @@ the figures are is no matter here."""
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -41,8 +42,17 @@ with tempfile.TemporaryDirectory() as scratch:
                            len(metric["ratio_quartiles"]) == 3 for metric in figures), figures)
     ok("targets are judged", told["targets"] and all(target["met"] in (True, False) for target in told["targets"]),
        told["targets"])
+    readme = pathlib.Path(scratch) / "README.md"
+    readme.write_text("before\n<!-- costs: make costs -->\nold\n<!-- end of costs -->\nafter\n", encoding="utf-8")
+    costs = subprocess.run(["python3", HERE / "costs.py", "--readme", readme, pathlib.Path(scratch) / "results.json"],
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    written = readme.read_text(encoding="utf-8")
+    rows = [line.split("|")[1:-1] for line in written.splitlines() if line.startswith("|")]
+    ok("the README's table is written from them", costs.returncode == 0 and "old" not in written and
+       written.startswith("before\n") and written.endswith("after\n") and len(rows) == 4, costs.stdout + written)
+    ok("it has a ratio in each row", all(re.search(r"\d\.\d\d", row[2]) for row in rows[2:]), written)
     wrong = subprocess.run(["python3", HERE / "bench.py", "nonsense"], stdout=subprocess.DEVNULL,
                            stderr=subprocess.DEVNULL, check=False)
     ok("a section that is none is refused", wrong.returncode == 2, wrong.returncode)
-print(f"{5 + 2 * len(subjects) - failed} passed, {failed} failed, 0 skipped")
+print(f"{7 + 2 * len(subjects) - failed} passed, {failed} failed, 0 skipped")
 sys.exit(failed != 0)

@@ -21,12 +21,12 @@ def _collected(command, count):
     return int(found[-1])
 
 
-def count(measure, commands, leave_out):
-    """Adds the fact to each of the measure's variants."""
+def count(measure, commands, leave_out, alone=False):
+    """Adds the fact to each of the measure's variants. `alone`: two of them would disturb one another."""
     if not shutil.which("valgrind"):
         leave_out(measure, "instructions", "valgrind is not installed (make deps-bench)")
         return
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+    with concurrent.futures.ThreadPoolExecutor(1 if alone else 2) as pool:
         runs = {name: [pool.submit(_collected, command, times) for times in (FEW, MANY)]
                 for name, command in commands.items()}
         for name, (few, many) in runs.items():

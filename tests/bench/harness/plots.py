@@ -23,7 +23,8 @@ def _ratios(measure):
     """Label, median and quartiles of lockshim's variants."""
     for variant in measure.variants():
         ratios = measure.ratios(variant, measure.metrics[0])
-        if variant.startswith("lock") and variant != measure.baseline and ratios:
+        ours = variant.startswith("lock") or variant == "rollback"
+        if ours and variant != measure.baseline and ratios:
             low, middle, high = quartiles(ratios)
             yield f"{measure.subject}: {variant}", middle, low, high
 

@@ -29,7 +29,7 @@ def run(bench):
         race(measure, commands, seconds=bench.seconds / len(OPERATIONS) * 0.7, leave_out=bench.leave_out,
              bursts=3 if bench.quick else 7)
         if operation not in ("fork", "exec") and not (bench.quick and limit is None):
-            instructions.count(measure, mine if bench.quick else commands, bench.leave_out)
+            instructions.count(measure, mine if bench.quick else commands, bench.leave_out, alone=operation == "rename")
         report.tell(measure)
         judge(bench, measure, operation, limit)
 

@@ -18,7 +18,7 @@ QUICK_GROWTH = (50, 500)
 
 
 def run(bench):
-    least = 2 if bench.quick else 3
+    least = 1 if bench.quick else 3
     stores = Stores(bench)
     commands = [(bench.measure(f"commands of 50 processes, {records} records", "--self-lock", METRICS),
                  command_runs(bench, stores, records))
@@ -188,7 +188,7 @@ def player(bench, stores, subject, variant, records, make):
 
 def worker_words(bench, place, lock, records, processes):
     return [bench.program("crowd_store"), lock, place / "table", place / "hand", processes,
-            5 if bench.quick else 20, records, 10 if bench.quick else 30]
+            3 if bench.quick else 20, records, 5 if bench.quick else 30]
 
 
 def worker_runs(bench, stores, records, processes):
