@@ -74,6 +74,7 @@ int check_command(const struct command_description *description, int count, char
                                NULL, count, words);
     if (status >= 0)
         return status;
+    request.bare_holders = request.bare_waiters = true;
     const struct inspection *inspection = request_look_at_own(&request, &status);
     if (inspection == NULL)
         return status;

@@ -157,6 +157,10 @@ int status_command(const struct command_description *description, int count, cha
                                print_columns, count, words);
     if (status >= 0)
         return status;
+    request.bare_waiters = !request.style.json || request.style.columns != NULL;
+    request.bare_holders = !output_may_show(&request.style, "COMMAND") &&
+                           !output_may_show(&request.style, "USER") &&
+                           !output_may_show(&request.style, "UID");
     const struct inspection *inspection = request_look(&request, &status);
     if (inspection == NULL)
         return status;

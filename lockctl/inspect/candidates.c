@@ -127,6 +127,8 @@ static void gather_line(struct look *look, struct gathering *gathering,
     }
     process->held += !line->waits;
     process->awaited += line->waits;
+    process->shown = process->shown ||
+                     !(line->waits ? look->request->bare_waiters : look->request->bare_holders);
 }
 
 /* All that the list names as takers or waiting, each once, at one go. */

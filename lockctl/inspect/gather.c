@@ -74,7 +74,7 @@ static void look_into(void *context, struct worker *worker, size_t index)
     int directory = facts_open(process->told.pid);
     if (!process->looked_up)
         facts_look_up(process, directory, gathering->processes->namespace != 0, worker->arena);
-    if (!process->details_read)
+    if (process->shown && !process->details_read)
         facts_read_details(process, directory, worker);
     if (gathering->wanted != NULL && process->held > 0 && !process->told.gone && !process->scanned)
         look_at_descriptors(&(struct scan){.process = process,

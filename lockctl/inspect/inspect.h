@@ -141,6 +141,9 @@ struct inspect_request {
     const struct targets *targets; /* locks to tell of even when they are free; may be NULL */
     bool everything;               /* and all other flocks on the system */
     int64_t stuck_after;           /* nanoseconds */
+    /* Nobody asks for command lines and users of these: they are not read, and must not be shown.
+     */
+    bool bare_holders, bare_waiters;
     bool live; /* a live view: the kernel's list is read at most once a second, in between the
                   registries and the known holders tell; nothing waits to see what is in D */
 };

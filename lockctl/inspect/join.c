@@ -110,7 +110,8 @@ static struct inspected_holder *add_holder(struct look *look, struct candidate *
                                         .descriptor = -1,
                                         .held = UNKNOWN_TIME,
                                         .untouched = UNKNOWN_TIME};
-    processes_read_details(&look->processes, process);
+    if (!look->request->bare_holders)
+        processes_read_details(&look->processes, process);
     return holder;
 }
 

@@ -129,6 +129,21 @@ int output_take(struct output_style *style, int option, const char *value)
     return STATUS_DONE;
 }
 
+bool output_may_show(const struct output_style *style, const char *name)
+{
+    size_t wanted = strlen(name);
+    const char *names = style->columns;
+    if (names == NULL || names[0] == '+')
+        return true;
+    while (*names != '\0') {
+        size_t length = strcspn(names, ",");
+        if (length == wanted && strncasecmp(names, name, length) == 0)
+            return true;
+        names += length + (names[length] == ',');
+    }
+    return false;
+}
+
 void output_print_columns(const struct column *columns, size_t count)
 {
     printf("\nColumns:\n");

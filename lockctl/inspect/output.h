@@ -61,6 +61,9 @@ struct output_style {
 #define OUTPUT_OPTION_COUNT 4
 int output_take(struct output_style *style, int option, const char *value);
 
+/* May this column be shown? Only -o with other columns excludes it. */
+bool output_may_show(const struct output_style *style, const char *name);
+
 /* The list of columns for --help. */
 void output_print_columns(const struct column *columns, size_t count);
 

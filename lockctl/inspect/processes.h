@@ -19,9 +19,10 @@ struct process {
     struct process *next;          /* in its bucket */
     pid_t parent;
     unsigned threads;
-    unsigned held,
-        awaited;    /* lines of the kernel's list that name it, as processes_gather() asks */
-    bool looked_up; /* state, parent, threads and start time are known */
+    unsigned held;    /* lines of the kernel's list that name it, for processes_gather() */
+    unsigned awaited; /* those where it waits */
+    bool shown;       /* likewise: its command line and user are wanted */
+    bool looked_up;   /* state, parent, threads and start time are known */
     bool details_read;
     bool user_named;
     bool scanned;         /* its descriptors were looked at: all of them, or up to the lock */

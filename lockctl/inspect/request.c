@@ -67,6 +67,8 @@ static const struct inspection *look(struct command_request *request, bool own_s
         .targets = &request->targets,
         .everything = everything,
         .stuck_after = (int64_t)request->stuck_after,
+        .bare_holders = request->bare_holders,
+        .bare_waiters = request->bare_waiters,
     });
     const struct inspection *inspection = inspector_look(inspector);
     *status = inspection != NULL ? refuse_missing(&request->targets, inspection) : STATUS_FAILED;

@@ -14,7 +14,8 @@ struct command_request {
     const char *config; /* --config, or NULL */
     uint64_t stuck_after;
     bool tree;
-    char **words; /* the locks and tables that were named */
+    bool bare_holders, bare_waiters; /* as in inspect.h; set before the look */
+    char **words;                    /* the locks and tables that were named */
     struct targets targets;
 };
 

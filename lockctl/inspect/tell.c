@@ -57,8 +57,8 @@ static bool is_known(const struct targets *targets, const char *lock_path)
 
 static int add_used(struct targets *targets)
 {
-    struct inspector *inspector =
-        inspector_open(&(struct inspect_request){.everything = true, .live = true});
+    struct inspector *inspector = inspector_open(&(struct inspect_request){
+        .everything = true, .live = true, .bare_holders = true, .bare_waiters = true});
     const struct inspection *inspection = inspector_look(inspector);
     for (size_t i = 0; inspection != NULL && i < inspection->count; i++) {
         const struct inspected_lock *lock = &inspection->locks[i];

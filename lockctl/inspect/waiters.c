@@ -29,7 +29,8 @@ static struct inspected_waiter *add_waiter(struct look *look, struct candidate *
         arena_grow(look->arena, told->waiters, told->waiter_count, sizeof *told->waiters);
     struct inspected_waiter *waiter = &told->waiters[told->waiter_count++];
     *waiter = (struct inspected_waiter){.process = &process->told, .waited = UNKNOWN_TIME};
-    processes_read_details(&look->processes, process);
+    if (!look->request->bare_waiters)
+        processes_read_details(&look->processes, process);
     return waiter;
 }
 

@@ -61,6 +61,11 @@ def columns():
     lines = run("status", "-o", "+INODE", "L").stdout.decode().splitlines()
     ok("-o + adds one", lines[0].split()[-1] == "INODE" and lines[1].split()[-1] ==
        str(os.stat("L").st_ino), lines)
+    command = f"{ACT} {' '.join(HOLD)}"
+    for name, value in (("COMMAND", command), ("user", "root"), ("Uid", "0"), ("PID,uID", f"{process.pid} 0")):
+        same(f"-o {name} alone", value, " ".join(run("status", "-n", "-o", name, "L").stdout.decode().split()))
+        same(f"-o {name} alone, in JSON", [value], [
+            " ".join(map(str, k.values())) for k in json.loads(run("status", "-J", "-o", name, "L").stdout)["locks"]])
     same("--raw and --noheadings", f"{process.pid} exclusive\n",
          run("status", "-nr", "-o", "PID,MODE", "L").stdout.decode())
     same("-o with --json", {"locks": [{"pid": process.pid, "verdict": "healthy"}]},
