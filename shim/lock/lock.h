@@ -219,6 +219,6 @@ void lock_tell(struct lock *lock, const struct lock_notice *notice);
  */
 #define LOCK_LEVEL_OFFSET ((off_t)1 << 61)
 /* Behind them, the one of whoever breaks the lock (takeover.h). */
-#define LOCK_BREAK_OFFSET (LOCK_LEVEL_OFFSET + 2 * LOCK_LEVELS)
+#define LOCK_BREAK_OFFSET (LOCK_LEVEL_OFFSET + (off_t)2 * LOCK_LEVELS)
 
 #endif

@@ -1,11 +1,15 @@
 /*
  * A model of the lock's protocol: two guarded processes that take it, set the mark, change the
- * table and let go (shim/lock/lock.h, steps 2 to 8), and a lockctl that breaks the lock of the first
- * (shim/lock/takeover.h, steps 1 to 8). Each may die between any two steps. Checked for all orders:
+ * table and let go (shim/lock/lock.h, steps 2 to 8), lockctls that break the lock of the first
+ * (shim/lock/takeover.h, steps 1 to 8), and a lockctl recover. Each may die between any two steps.
+ * What a crash means is chosen by -D: nothing (--on-crash report), FAIL or ROLLBACK (shim/lock/undo.h).
+ * Checked for all orders:
  *
  *   - the table is changed by nobody but whoever has the lock: so by one at most, and not by a
  *     holder that was broken, through calls, buffers or mappings;
- *   - who takes a lock inside of which another died or was broken gets to know it;
+ *   - who takes a lock inside of which another died or was broken gets to know it (report), is kept
+ *     out until the table was accepted (FAIL), or finds the table as before (ROLLBACK);
+ *   - what somebody has let go of in order is there for all who come later;
  *   - a break frees the acquisition that it named and no newer one;
  *   - nobody waits for ever (spin's own check of end states).
  *
@@ -13,9 +17,17 @@
  */
 #define NOBODY 255
 #define OLD 0 /* the process that is broken; both do the same */
+#define RECOVERER 2
+#ifndef BREAKERS
+#define BREAKERS 1
+#endif
+#ifndef SESSIONS
+#define SESSIONS 2
+#endif
 
 byte locked = NOBODY; /* whose description has the flock */
-bool copied;          /* lockctl has a copy of OLD's description */
+byte copies;          /* of OLD's description, that lockctls have */
+byte breaking = NOBODY; /* the lockctl that excludes the others */
 bool dead[2];
 
 /* The fence in each process's memory. */
@@ -37,8 +49,15 @@ byte table_inode;
 byte file_inode[2];
 bool file_open[2];
 
-/* What is true, whether or not anybody says so: the table is half-written. */
+/* What is true, whether or not anybody says so: the table is half-written; which sessions' changes
+ * are in it; and how many of them there were when their owners let go in order. */
 bool half_written;
+byte present;
+byte acknowledged;
+
+/* The undo journal: what was there before. */
+bool journal;
+byte saved;
 
 /* A byte that reaches an inode: of the table, or one that is no longer in it. */
 inline change_inode(id, inode)
@@ -56,7 +75,7 @@ inline change_inode(id, inode)
 inline drop_description(id)
 {
     if
-    :: locked == id && dead[id] && !(id == OLD && copied) -> locked = NOBODY
+    :: locked == id && dead[id] && !(id == OLD && copies > 0) -> locked = NOBODY
     :: else
     fi
 }
@@ -68,6 +87,17 @@ inline die(id)
         file_open[id] = false;
         drop_description(id)
     }
+}
+
+/* Puts the table back, step by step: a crash between two leaves the journal for the next one. */
+inline undo_table()
+{
+    half_written = true;
+    atomic {
+        present = saved;
+        half_written = false
+    };
+    journal = false
 }
 
 #define MAY_DIE \
@@ -84,13 +114,15 @@ inline begin_call(id, refused)
     refused = false
 #else
     refused = raised[id] != 0 && raised[id] == fence_acquisition[id];
+#ifndef CHANGES_ALONE
     assert(!refused || holds[id]) /* who has let go in order is not harmed */
+#endif
 #endif
 }
 
 proctype guarded(byte id)
 {
-    byte sessions = 2;
+    byte sessions = SESSIONS;
     bool refused;
 
     do
@@ -105,27 +137,69 @@ proctype guarded(byte id)
         /* take, 2: flock, when it is free */
         atomic { locked == NOBODY -> locked = id };
         MAY_DIE;
-        /* take, 5: the mark of the last holder, and ourselves into the registry */
+        /* take, 5: the mark of the last holder, … */
         atomic {
             if
             :: mark && (dead[mark_owner] || mark_acquisition == broken) ->
+#ifndef WITHOUT_CRASHED
                 crashed = true;
+#endif
                 mark = false
             :: else
-            fi;
-            assert(!half_written || crashed);
+            fi
+        };
+        MAY_DIE;
+#ifdef ROLLBACK
+#ifndef WITHOUT_ROLLBACK
+        if
+        :: journal ->
+            assert(locked == id);
+            undo_table();
+            MAY_DIE;
+            crashed = false
+        :: else
+        fi;
+#endif
+        assert(!half_written && present == acknowledged);
+#endif
+#ifdef FAIL
+        if
+        :: crashed -> /* EOWNERDEAD */
+            locked = NOBODY;
+            calls[id]--;
+            break
+        :: else
+        fi;
+        assert(!half_written);
+#endif
+        assert(!half_written || crashed);
+        /* … and ourselves into the registry */
+        atomic {
             acquisition++;
             fence_acquisition[id] = acquisition;
             holds[id] = true
         };
         MAY_DIE;
-        /* change, 6: the mark, then the change, by a call by name */
+        /* change, 6: the mark, the journal, then the change, by a call by name */
+#ifndef WITHOUT_MARK
         atomic {
             mark = true;
             mark_owner = id;
             mark_acquisition = fence_acquisition[id]
         };
+#endif
         MAY_DIE;
+#ifdef ROLLBACK
+#ifdef WITHOUT_JOURNAL_FIRST
+        change_inode(id, table_inode);
+        MAY_DIE;
+#endif
+        atomic {
+            saved = present;
+            journal = true
+        };
+        MAY_DIE;
+#endif
         change_inode(id, table_inode);
         atomic {
             file_inode[id] = table_inode;
@@ -155,10 +229,27 @@ proctype guarded(byte id)
         fi;
         file_open[id] = false;
         MAY_DIE;
+        /* the change is whole; dropping the journal is the commit */
+        atomic {
+            half_written = false;
+            present++;
+#if !defined(ROLLBACK) || defined(WITHOUT_COMMIT)
+            acknowledged++
+#else
+            skip
+#endif
+        };
+#if defined(ROLLBACK) && !defined(WITHOUT_COMMIT)
+        MAY_DIE;
+        atomic {
+            journal = false;
+            acknowledged++
+        };
+#endif
+        MAY_DIE;
         atomic {
             mark = false;
-            crashed = false;
-            half_written = false
+            crashed = false
         };
         MAY_DIE;
         atomic {
@@ -170,6 +261,9 @@ proctype guarded(byte id)
         };
 #ifndef WITHOUT_OVER
         fence_acquisition[id] = 0; /* of what is over nothing can be broken */
+#endif
+#ifdef WITHOUT_COMMIT
+        journal = false; /* too late: the next one has been in */
 #endif
 #ifndef WITHOUT_COUNTED_RELEASE
         calls[id]--
@@ -198,7 +292,7 @@ end_of_process:
     :: goto end_of_break \
     fi
 
-proctype lockctl()
+proctype lockctl(byte self)
 {
     byte named;
 
@@ -209,15 +303,22 @@ proctype lockctl()
     :: goto nothing_shared
     fi;
     named = fence_acquisition[OLD]; /* 0 by now: a fence that stops nothing */
-    LOCKCTL_MAY_DIE;
     /* 2: a copy of the description, if it has the lock */
     atomic {
         if
-        :: !dead[OLD] && locked == OLD -> copied = true
+        :: !dead[OLD] && locked == OLD -> copies++
         :: else -> goto nothing_shared
         fi
     };
     LOCKCTL_MAY_DIE;
+#ifndef WITHOUT_EXCLUSION
+    /* one break at a time; what another one has freed meanwhile is no matter any more */
+    atomic { breaking == NOBODY -> breaking = self };
+    if
+    :: locked == OLD
+    :: else -> goto end_of_break
+    fi;
+#endif
     broken = named;
     /* 3: the fence */
     raised[OLD] = named;
@@ -236,10 +337,19 @@ proctype lockctl()
     LOCKCTL_MAY_DIE;
     /* 6: fresh inodes, while nobody else can have changed the old ones */
 #ifndef WITHOUT_FRESH_INODES
+#ifndef CHANGES_ALONE
     assert(locked == OLD);
+#endif
     table_inode++;
 #endif
     LOCKCTL_MAY_DIE;
+#ifdef ROLLBACK
+    if
+    :: journal -> undo_table()
+    :: else
+    fi;
+    LOCKCTL_MAY_DIE;
+#endif
     /* 7: the mark is that of a broken holder */
 #ifdef WITHOUT_SETTLING
     broken = 0;
@@ -257,7 +367,9 @@ proctype lockctl()
     atomic {
         if
         :: locked == OLD ->
+#ifndef CHANGES_ALONE
             assert(fence_acquisition[OLD] == named);
+#endif
             locked = NOBODY
         :: else
         fi
@@ -265,10 +377,54 @@ proctype lockctl()
 
 end_of_break:
     atomic {
-        copied = false;
+        copies--;
+        if
+        :: breaking == self ->
+#ifndef WITHOUT_DROPPED_EXCLUSION
+            breaking = NOBODY
+#else
+            skip
+#endif
+        :: else
+        fi;
         drop_description(OLD)
     };
 nothing_shared:
+    skip
+}
+
+/* lockctl recover: takes the lock if it is free, and refuses where it is not. */
+proctype recover()
+{
+#ifndef WITHOUT_RECOVERERS_LOCK
+    atomic {
+        if
+        :: locked == NOBODY -> locked = RECOVERER
+        :: else -> goto held
+        fi
+    };
+#endif
+#ifdef ROLLBACK
+    if
+    :: journal -> undo_table(); crashed = false; mark = false
+    :: skip
+    fi;
+#else
+    /* somebody has looked at the table, and says that it will do */
+    if
+    :: crashed || (mark && (dead[mark_owner] || mark_acquisition == broken)) ->
+        atomic {
+            half_written = false;
+            crashed = false;
+            mark = false
+        }
+    :: skip
+    fi;
+#endif
+#ifndef WITHOUT_RECOVERERS_LOCK
+    locked = NOBODY;
+#endif
+held:
     skip
 }
 
@@ -277,6 +433,12 @@ init
     atomic {
         run guarded(0);
         run guarded(1);
-        run lockctl()
+        run lockctl(0);
+#if BREAKERS > 1
+        run lockctl(1);
+#endif
+#ifdef RECOVER
+        run recover()
+#endif
     }
 }
