@@ -53,6 +53,7 @@ static const char *kind_text(enum undo_kind kind)
     case UNDO_ABSENT:
         return "remove";
     case UNDO_SAVED:
+    case UNDO_PART:
         return "restore";
     case UNDO_DIRECTORY:
         return "make";

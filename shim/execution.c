@@ -156,6 +156,8 @@ int execution_begins(struct execution *execution, const char *path, bool search,
         if (error != 0)
             return error;
     }
+    if (!touch_is_own_process())
+        touch_process_made(); /* a vfork child: what the next program writes has no other sign */
     if (start_guarding() && touch_is_own_process()) {
         bool yes = true;
         lock_each(survive, &yes);
@@ -179,6 +181,7 @@ int execution_of_child(struct execution *execution, const char *path, bool searc
                        char *const *arguments, char *const *environment)
 {
     struct program_report report;
+    touch_process_made();
     examine(execution, path, search, arguments, environment, &report);
     if (execution->out_of_reach && trace_on)
         trace_out_of_reach(report.path, (int)report.reach, true);

@@ -56,9 +56,10 @@ void touch_missed(struct touch *touch)
 static bool journal_opened(struct touch *touch, struct table *table, int descriptor, int flags,
                            bool hold)
 {
-    undo_opened(table, descriptor, (flags & O_TRUNC) != 0 && (flags & O_ACCMODE) != O_RDONLY);
-    if ((hold || descriptor <= STDERR_FILENO) && (flags & O_ACCMODE) != O_RDONLY)
-        undo_descriptor(touch, table, descriptor);
+    bool saved = touch->saved || ((flags & O_TRUNC) != 0 && (flags & O_ACCMODE) != O_RDONLY);
+    undo_opened(table, descriptor, saved);
+    if (!saved && (hold || descriptor <= STDERR_FILENO) && (flags & O_ACCMODE) != O_RDONLY)
+        undo_descriptor(touch, table, descriptor, NULL);
     return touch->error == 0;
 }
 
@@ -157,7 +158,7 @@ void touch_received(int descriptor)
     if (trace_on)
         trace_descriptor(TRACE_RECEIVED, descriptor, (uint32_t)flags, 0);
     if (undo_guards(place.table))
-        undo_opened(place.table, descriptor, false);
+        undo_received(descriptor);
 }
 
 void touch_hold(int descriptor, uint32_t word)
@@ -209,6 +210,7 @@ static bool follow_move(struct lock *lock, void *context)
         return false;
     if (lock->registry.descriptor == move->from)
         lock->registry.descriptor = move->to;
+    undo_kept_moved(&lock->undo_kept, move->from, move->to);
     return true;
 }
 

@@ -307,7 +307,7 @@ static void start(void)
     look_at_all_inherited(&inherited);
     count_inherited();
     lock_each(end_adoption, NULL);
-    pthread_atfork(NULL, NULL, start_forked);
+    pthread_atfork(NULL, touch_process_made, start_forked);
     atomic_store(&guard_state, GUARD_ACTIVE);
     const char *eager = variable("LOCKSHIM_EAGER");
     if (eager != NULL && strcmp(eager, "1") == 0)

@@ -108,6 +108,8 @@ static bool touch_table(struct touch *touch, struct table *table, enum touch_kin
         return false;
     touch->error = 0;
     touch->creates = false;
+    touch->saved = false;
+    touch->cut = 0;
     touch->count = 1;
     touch->tables[0] = table;
     touch->entered[0] = false;
@@ -220,17 +222,24 @@ static void trace_touch(const struct touch *touch, int directory, const char *pa
         trace_path(follow ? TRACE_TRUNCATE : TRACE_REMOVE, directory, path, follow, 0);
 }
 
-bool touch_found(struct touch *touch, const struct place *place, int directory, const char *path,
-                 bool follow, enum touch_kind kind)
+static bool touch_and_save(struct touch *touch, const struct place *place, int directory,
+                           const char *path, bool follow, enum touch_kind kind, uint64_t cut)
 {
     if (!touch_place(touch, place, kind))
         return false;
+    touch->cut = cut;
     if (__builtin_expect(trace_on, 0))
         trace_touch(touch, directory, path, follow, kind);
     check_lost_update(touch, place, directory, path, follow, kind);
     if (undo_guards(place->table))
         undo_path(touch, place, directory, path, follow, kind);
     return true;
+}
+
+bool touch_found(struct touch *touch, const struct place *place, int directory, const char *path,
+                 bool follow, enum touch_kind kind)
+{
+    return touch_and_save(touch, place, directory, path, follow, kind, 0);
 }
 
 bool touch_path(struct touch *touch, int directory, const char *path, bool follow,
@@ -242,6 +251,15 @@ bool touch_path(struct touch *touch, int directory, const char *path, bool follo
         return false;
     struct place place = find_finally(directory, path, follow);
     return touch_found(touch, &place, directory, path, follow, kind);
+}
+
+bool touch_cut(struct touch *touch, const char *path, int64_t length)
+{
+    if (!start_guarding() || !touch_is_text(path))
+        return false;
+    struct place place = find_finally(AT_FDCWD, path, true);
+    return touch_and_save(touch, &place, AT_FDCWD, path, true, TOUCH_REMOVE,
+                          length > 0 ? (uint64_t)length : 0);
 }
 
 static bool is_journaled(const struct place *place)
@@ -338,7 +356,8 @@ static void trace_change(const struct touch *touch, int descriptor, uint32_t wor
     }
 }
 
-bool touch_descriptor(struct touch *touch, int descriptor, uint32_t word, enum touch_kind kind)
+static bool touch_open_file(struct touch *touch, int descriptor, uint32_t word,
+                            enum touch_kind kind, const struct touch_range *range)
 {
     if ((word & DESCRIPTOR_TABLE) == 0)
         return false;
@@ -348,11 +367,22 @@ bool touch_descriptor(struct touch *touch, int descriptor, uint32_t word, enum t
     if (__builtin_expect(trace_on, 0))
         trace_change(touch, descriptor, word, kind);
     if (kind >= TOUCH_CHANGE && undo_guards(table))
-        undo_descriptor(touch, table, descriptor);
+        undo_descriptor(touch, table, descriptor, range);
     if (touch->counted[0])
         fence_end(&table->lock->fence);
     touch->counted[0] = false; /* the file may be taken out of the table while the call goes on */
     return true;
+}
+
+bool touch_descriptor(struct touch *touch, int descriptor, uint32_t word, enum touch_kind kind)
+{
+    return touch_open_file(touch, descriptor, word, kind, NULL);
+}
+
+bool touch_range(struct touch *touch, int descriptor, uint32_t word, enum touch_kind kind,
+                 const struct touch_range *range)
+{
+    return touch_open_file(touch, descriptor, word, kind, range);
 }
 
 void touch_end(struct touch *touch)
@@ -377,8 +407,14 @@ static bool forget_in_child(struct lock *lock, void *context)
     return true;
 }
 
+void touch_process_made(void)
+{
+    undo_process_made();
+}
+
 void touch_forked(void)
 {
+    undo_process_made();
     lock_each(forget_in_child, NULL);
     mappings_forget();
     lost_update_forked();
@@ -421,7 +457,7 @@ void touch_process_ends(void)
 
 static bool execute_in_order(struct lock *lock, void *context)
 {
-    if (!*(const bool *)context)
+    if (!*(const bool *)context || !lock_is_held(lock))
         undo_lock_ends(lock, true);
     lock_process_ends(lock, true);
     return true;

@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/uio.h>
 
 enum touch_kind {
     TOUCH_ASK,    /* stat, access, readlink: no touch under `session` and `call` */
@@ -42,6 +43,8 @@ struct touch {
     bool counted[TOUCH_TABLES]; /* in the fence, as a call that a break waits for */
     uint64_t key;               /* of the object; for two paths: of the second */
     uint64_t first_key;         /* for two paths: of the first */
+    uint64_t cut;               /* truncate: how much of the file is left */
+    bool saved;                 /* the undo journal has all of its content */
     bool creates;               /* it was missing, as this process remembers it */
     int cancel_state;
 };
@@ -90,6 +93,28 @@ bool touch_two_paths(struct touch *touch, int directory, const char *path, enum 
 /* Begins a touch through a descriptor whose word is not 0. False: it is no touch under its scope.
  */
 bool touch_descriptor(struct touch *touch, int descriptor, uint32_t word, enum touch_kind kind);
+
+/*
+ * The same for a call that changes no more than `size` bytes of the file at an offset. Where the
+ * offset or the size is in the program's memory, only the kernel may read it: it may be no memory.
+ */
+struct touch_range {
+    int64_t offset; /* or one of these */
+    uint64_t size;
+    const struct iovec *vector; /* `size` is the number of its parts, or NULL */
+    const int64_t *offset_at;   /* where the offset stands, or NULL */
+};
+#define TOUCH_AT_POSITION (-1) /* where the descriptor stands */
+#define TOUCH_AT_END (-2)      /* the size alone changes, and it grows */
+#define TOUCH_TO_END UINT64_MAX
+bool touch_range(struct touch *touch, int descriptor, uint32_t word, enum touch_kind kind,
+                 const struct touch_range *range);
+
+/* A touch of a file at a path that is cut off behind `length` bytes. */
+bool touch_cut(struct touch *touch, const char *path, int64_t length);
+
+/* A process has been made, with copies of our descriptors. */
+void touch_process_made(void);
 
 /* Begins a touch of a place that was found already. */
 bool touch_place(struct touch *touch, const struct place *place, enum touch_kind kind);

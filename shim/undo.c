@@ -23,7 +23,9 @@ static struct undo journal_of(const struct table *table)
                          .table_path = table->path,
                          .limit = table->lock->undo_limit,
                          .session = undo_lock_session(table->lock),
-                         .durable = table->lock->durable};
+                         .durable = table->lock->durable,
+                         .joined = table->lock->entry == NULL,
+                         .kept = undo_lock_kept(table->lock)};
 }
 
 static void judge(struct touch *touch, struct table *table, int result)
@@ -59,13 +61,58 @@ static bool lies_in(const struct table *table, const char *path)
 
 /* --- paths --- */
 
+/*
+ * The canonical paths of late, by their keys: a program changes the same few files again and again.
+ * A text is believed when its own key is the one asked for.
+ */
+enum { PATHS = 16, PATH_BYTES = 1024 };
+static struct {
+    _Atomic uint32_t busy;
+    char text[PATH_BYTES];
+} paths[PATHS];
+
+static bool path_of_late(uint64_t key, char path[static RESOLVE_SIZE])
+{
+    bool found = false;
+    if (atomic_exchange(&paths[key / 2 % PATHS].busy, 1) != 0)
+        return false;
+    const char *text = paths[key / 2 % PATHS].text;
+    if (*text != '\0' && undo_key(text) == key) {
+        memcpy(path, text, strlen(text) + 1);
+        found = true;
+    }
+    atomic_store(&paths[key / 2 % PATHS].busy, 0);
+    return found;
+}
+
+static void remember_path(uint64_t key, const char *path)
+{
+    size_t size = strlen(path) + 1;
+    if (size > PATH_BYTES || undo_key(path) != key || !touch_is_own_process() ||
+        atomic_exchange(&paths[key / 2 % PATHS].busy, 1) != 0)
+        return;
+    memcpy(paths[key / 2 % PATHS].text, path, size);
+    atomic_store(&paths[key / 2 % PATHS].busy, 0);
+}
+
+static bool find_canonical(const struct place *place, int directory, const char *path, bool follow,
+                           char canonical[static RESOLVE_SIZE])
+{
+    if (path_of_late(place->key, canonical))
+        return lies_in(place->table, canonical);
+    if (!resolve_path(directory, path, follow, canonical) || !lies_in(place->table, canonical))
+        return false;
+    remember_path(place->key, canonical);
+    return true;
+}
+
 static void save_name(struct touch *touch, const struct place *place, int directory,
                       const char *path, unsigned how)
 {
     char canonical[RESOLVE_SIZE];
     struct undo journal = journal_of(place->table);
     if (undo_is_recorded(journal.session, place->key) ||
-        !resolve_path(directory, path, false, canonical) || !lies_in(place->table, canonical))
+        !find_canonical(place, directory, path, false, canonical))
         return;
     note(touch, place->table, undo_save_name(&journal, canonical, how));
 }
@@ -79,17 +126,30 @@ static bool is_saved(uint32_t session, const struct place *place, int directory,
            S_ISREG(status.st_mode) && status.st_nlink == 1;
 }
 
+static int save_file(struct touch *touch, const struct undo *journal, const char *canonical,
+                     enum touch_kind kind)
+{
+    if (touch->cut > 0)
+        return undo_save_cut(journal, canonical, touch->cut);
+    return kind == TOUCH_CREATE ? undo_save_early(journal, canonical, &touch->saved)
+                                : undo_save_content(journal, canonical, true);
+}
+
 static void save_content(struct touch *touch, const struct place *place, int directory,
                          const char *path, bool follow, enum touch_kind kind)
 {
     char canonical[RESOLVE_SIZE];
     struct undo journal = journal_of(place->table);
     if (is_saved(journal.session, place, directory, path) ||
-        !resolve_path(directory, path, follow, canonical) || !lies_in(place->table, canonical))
+        !find_canonical(place, directory, path, follow, canonical))
         return;
-    int result = kind == TOUCH_CREATE ? undo_save_name(&journal, canonical, UNDO_MAKES)
-                                      : undo_save_content(&journal, canonical, true);
-    note(touch, place->table, result);
+    int result = save_file(touch, &journal, canonical, kind);
+    if (result == -ELOOP && follow) { /* a link by now; what it leads to */
+        if (!resolve_path(directory, path, true, canonical) || !lies_in(place->table, canonical))
+            return;
+        result = save_file(touch, &journal, canonical, kind);
+    }
+    note(touch, place->table, result == -ELOOP ? 0 : result);
 }
 
 void undo_path(struct touch *touch, const struct place *place, int directory, const char *path,
@@ -123,12 +183,13 @@ static void save_move(struct touch *touch, const struct undo_name *from, const s
     if (!resolve_path(from->directory, from->path, false, path) ||
         !resolve_path(to->directory, to->path, false, other))
         return;
-    if (undo_guards(table)) {
+    if (table != NULL && undo_guards(table)) {
         struct undo journal = journal_of(table);
         note(touch, table, undo_save_move(&journal, path, other));
         undo_lock_moved(table->lock);
     }
-    if (touch->error == 0 && second != NULL && second->lock != table->lock && undo_guards(second)) {
+    if (touch->error == 0 && second != NULL && table != NULL && second->lock != table->lock &&
+        undo_guards(second)) {
         struct undo journal = journal_of(second);
         note(touch, second, undo_save_move(&journal, path, other));
         undo_lock_moved(second->lock);
@@ -187,15 +248,142 @@ static bool find_path(int descriptor, char path[static RESOLVE_SIZE])
            named.st_ino == open.st_ino && named.st_dev == open.st_dev;
 }
 
-void undo_descriptor(struct touch *touch, struct table *table, int descriptor)
+/* Found by the path of late, if that still leads to it. */
+static bool find_path_of(int descriptor, char path[static RESOLVE_SIZE])
+{
+    struct stat named, open;
+    uint64_t key = descriptor_key(descriptor);
+    if (path_of_late(key, path) && kernel_fstat(descriptor, &open) == 0 &&
+        kernel_fstatat(AT_FDCWD, path, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+        named.st_ino == open.st_ino && named.st_dev == open.st_dev)
+        return true;
+    if (!find_path(descriptor, path))
+        return false;
+    remember_path(key, path);
+    return true;
+}
+
+/* --- ranges --- */
+
+/* How many processes were made: those before have copies of what was open then. */
+static _Atomic uint32_t processes_made = 1;
+/* The number of them when this descriptor was opened here; 0: it was not. */
+SPARSE_HUGE static _Atomic uint32_t opened_after[DESCRIPTORS_LIMIT];
+/* Of the file that is recorded in parts, as in undo_save_part(). */
+SPARSE_HUGE static _Atomic uint64_t inode_keys[DESCRIPTORS_LIMIT];
+
+#ifdef __GLIBC__
+extern char __libc_single_threaded __attribute__((weak));
+#endif
+
+void undo_process_made(void)
+{
+    atomic_fetch_add(&processes_made, 1);
+}
+
+/* Can nobody else move where this descriptor stands, between our look and the call? */
+static bool stands_still(int descriptor)
+{
+#ifdef __GLIBC__
+    return &__libc_single_threaded != NULL && __libc_single_threaded != 0 &&
+           atomic_load(&opened_after[descriptor]) == atomic_load(&processes_made);
+#else
+    (void)descriptor;
+    return false;
+#endif
+}
+
+static bool read_memory(const void *from, void *to, size_t size)
+{
+    struct iovec ours = {to, size}, theirs = {(void *)(uintptr_t)from, size};
+    return KERNEL_CALL(SYS_process_vm_readv, kernel_getpid(), &ours, 1, &theirs, 1, 0) ==
+           (long)size;
+}
+
+static uint64_t size_of_vector(const struct iovec *vector, uint64_t count)
+{
+    struct iovec parts[16];
+    uint64_t size = 0;
+    while (count > 0) {
+        uint64_t piece = count < 16 ? count : 16;
+        if (!read_memory(vector, parts, piece * sizeof *parts))
+            return TOUCH_TO_END;
+        for (uint64_t i = 0; i < piece; i++) {
+            if (parts[i].iov_len > INT64_MAX - size)
+                return TOUCH_TO_END;
+            size += parts[i].iov_len;
+        }
+        vector += piece;
+        count -= piece;
+    }
+    return size;
+}
+
+/* Where the call will change the file. False: it can't be told. */
+static bool find_range(int descriptor, int flags, const struct touch_range *range, uint64_t *offset,
+                       uint64_t *size)
+{
+    int64_t at = range->offset;
+    *size = range->vector != NULL ? size_of_vector(range->vector, range->size) : range->size;
+    if (range->offset_at != NULL && !read_memory(range->offset_at, &at, sizeof at))
+        return false;
+    if (range->offset_at != NULL && at < 0)
+        return false;
+    /* All writing is at the end then, whatever offset is given; but not cutting off. */
+    if (at == TOUCH_AT_END || ((flags & O_APPEND) != 0 && *size != TOUCH_TO_END)) {
+        *offset = UNDO_AT_END;
+        return true;
+    }
+    if (at == TOUCH_AT_POSITION) {
+        if (!stands_still(descriptor))
+            return false;
+        at = kernel_lseek(descriptor, 0, SEEK_CUR);
+    }
+    *offset = (uint64_t)at;
+    return at >= 0;
+}
+
+/* True: what is about to change is recorded, or the touch is refused. */
+static bool save_range(struct touch *touch, struct table *table, const struct undo *journal,
+                       int descriptor, const struct touch_range *range)
+{
+    char path[RESOLVE_SIZE];
+    uint64_t offset, size, key;
+    int flags = kernel_fcntl(descriptor, F_GETFL, 0);
+    if (flags < 0 || !find_range(descriptor, flags, range, &offset, &size))
+        return false;
+    if (undo_part_is_recorded(journal->session, atomic_load(&inode_keys[descriptor]), offset, size))
+        return true;
+    bool found = find_path_of(descriptor, path);
+    if (found && !lies_in(table, path))
+        return false;
+    struct undo_open_file file = {.descriptor = descriptor,
+                                  .path = found ? path : NULL,
+                                  .readable = (flags & O_ACCMODE) == O_RDWR};
+    int result = undo_save_part(journal, &file, offset, size, &key);
+    note(touch, table, result > 0 ? 0 : result);
+    if (touch->error == 0 && journal->session != 0) {
+        atomic_store(&inode_keys[descriptor], key);
+        if (result == UNDO_IS_WHOLE)
+            atomic_store(&saved_in[descriptor], journal->session);
+    }
+    return true;
+}
+
+void undo_descriptor(struct touch *touch, struct table *table, int descriptor,
+                     const struct touch_range *range)
 {
     char path[RESOLVE_SIZE];
     if (touch->error != 0 || (unsigned)descriptor >= DESCRIPTORS_LIMIT)
         return;
     struct undo journal = journal_of(table);
-    if (journal.session != 0 && atomic_load(&saved_in[descriptor]) == journal.session)
+    if (journal.session != 0 && atomic_load(&saved_in[descriptor]) == journal.session) {
+        table->lock->undo_kept.last_changed = true;
         return;
-    bool found = find_path(descriptor, path);
+    }
+    if (range != NULL && save_range(touch, table, &journal, descriptor, range))
+        return;
+    bool found = find_path_of(descriptor, path);
     if (found && !lies_in(table, path)) { /* it has been moved, to another table perhaps */
         table = tables_find_descriptor(descriptor).table;
         if (table == NULL || !undo_guards(table))
@@ -207,16 +395,33 @@ void undo_descriptor(struct touch *touch, struct table *table, int descriptor)
         atomic_store(&saved_in[descriptor], journal.session);
 }
 
+static void note_opened(int descriptor, uint32_t session, uint32_t processes)
+{
+    if ((unsigned)descriptor >= DESCRIPTORS_LIMIT)
+        return;
+    atomic_store(&saved_in[descriptor], session);
+    atomic_store(&opened_after[descriptor], processes);
+    atomic_store(&inode_keys[descriptor], 0);
+}
+
 void undo_opened(const struct table *table, int descriptor, bool saved)
 {
-    if ((unsigned)descriptor < DESCRIPTORS_LIMIT)
-        atomic_store(&saved_in[descriptor], saved ? undo_lock_session(table->lock) : 0);
+    note_opened(descriptor, saved ? undo_lock_session(table->lock) : 0,
+                atomic_load(&processes_made));
+}
+
+void undo_received(int descriptor)
+{
+    note_opened(descriptor, 0, 0);
 }
 
 void undo_duplicated(int descriptor, int copy)
 {
-    if ((unsigned)descriptor < DESCRIPTORS_LIMIT && (unsigned)copy < DESCRIPTORS_LIMIT)
-        atomic_store(&saved_in[copy], atomic_load(&saved_in[descriptor]));
+    if ((unsigned)descriptor >= DESCRIPTORS_LIMIT || (unsigned)copy >= DESCRIPTORS_LIMIT)
+        return;
+    atomic_store(&saved_in[copy], atomic_load(&saved_in[descriptor]));
+    atomic_store(&opened_after[copy], atomic_load(&opened_after[descriptor]));
+    atomic_store(&inode_keys[copy], atomic_load(&inode_keys[descriptor]));
 }
 
 /* --- streams --- */

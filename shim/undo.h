@@ -29,11 +29,19 @@ struct undo_name {
 void undo_two_paths(struct touch *touch, const struct undo_name *name,
                     const struct undo_name *other);
 
-/* The file open here is about to be changed by a call of ours, or later when nobody sees it. */
-void undo_descriptor(struct touch *touch, struct table *table, int descriptor);
+/*
+ * The file open here is about to be changed by a call of ours in a range, or (NULL) anywhere, or
+ * later when nobody sees it.
+ */
+void undo_descriptor(struct touch *touch, struct table *table, int descriptor,
+                     const struct touch_range *range);
+
+/* Another process has copies of our descriptors, and moves where they stand. */
+void undo_process_made(void);
 
 /* The number now stands for another file; `saved`: whose content was saved before it was opened. */
 void undo_opened(const struct table *table, int descriptor, bool saved);
+void undo_received(int descriptor); /* from another process, which may have it still */
 void undo_duplicated(int descriptor, int copy);
 
 /* A stream on a table's file, to be flushed before what the process did counts; NULL: no more. */

@@ -9,6 +9,8 @@ INTERPOSE pid_t _Fork(void)
     pid_t child = REAL(_Fork)();
     if (child == 0)
         start_forked();
+    else
+        touch_process_made();
     return child;
 }
 

@@ -57,4 +57,17 @@ void *real_look_up(void **slot, const char *name);
     touch_end(&touch);                                                                             \
     return result
 
+/* The same for one that changes the file in a range, a struct touch_range. */
+#define GUARDED_RANGE(type, failure, descriptor, kind, range, call)                                \
+    struct touch touch;                                                                            \
+    uint32_t word = descriptor_word(descriptor);                                                   \
+    const struct touch_range range_given = range;                                                  \
+    if (__builtin_expect(word == 0, 1) ||                                                          \
+        !touch_range(&touch, descriptor, word, kind, &range_given))                                \
+        return call;                                                                               \
+    type result = touch.error != 0 ? (failure) : (call);                                           \
+    touch_end(&touch);                                                                             \
+    return result
+#define RANGE(at, many) ((struct touch_range){.offset = (at), .size = (many)})
+
 #endif

@@ -8,28 +8,34 @@
 
 #include <linux/fs.h>
 
+/* Where the offset stands, or NULL. */
+#define RANGE_BEHIND(where, many)                                                                  \
+    ((struct touch_range){.offset = TOUCH_AT_POSITION, .size = (many), .offset_at = (where)})
+
 INTERPOSE ssize_t sendfile(int to, int from, off_t *offset, size_t size)
 {
-    GUARDED_DESCRIPTOR(ssize_t, -1, to, TOUCH_CHANGE, REAL(sendfile)(to, from, offset, size));
+    GUARDED_RANGE(ssize_t, -1, to, TOUCH_CHANGE, RANGE(TOUCH_AT_POSITION, size),
+                  REAL(sendfile)(to, from, offset, size));
 }
 
 INTERPOSE ssize_t sendfile64(int to, int from, off64_t *offset, size_t size)
 {
-    GUARDED_DESCRIPTOR(ssize_t, -1, to, TOUCH_CHANGE, REAL(sendfile64)(to, from, offset, size));
+    GUARDED_RANGE(ssize_t, -1, to, TOUCH_CHANGE, RANGE(TOUCH_AT_POSITION, size),
+                  REAL(sendfile64)(to, from, offset, size));
 }
 
 INTERPOSE ssize_t copy_file_range(int from, off64_t *from_offset, int to, off64_t *to_offset,
                                   size_t size, unsigned flags)
 {
-    GUARDED_DESCRIPTOR(ssize_t, -1, to, TOUCH_CHANGE,
-                       REAL(copy_file_range)(from, from_offset, to, to_offset, size, flags));
+    GUARDED_RANGE(ssize_t, -1, to, TOUCH_CHANGE, RANGE_BEHIND(to_offset, size),
+                  REAL(copy_file_range)(from, from_offset, to, to_offset, size, flags));
 }
 
 INTERPOSE ssize_t splice(int from, off64_t *from_offset, int to, off64_t *to_offset, size_t size,
                          unsigned flags)
 {
-    GUARDED_DESCRIPTOR(ssize_t, -1, to, TOUCH_CHANGE,
-                       REAL(splice)(from, from_offset, to, to_offset, size, flags));
+    GUARDED_RANGE(ssize_t, -1, to, TOUCH_CHANGE, RANGE_BEHIND(to_offset, size),
+                  REAL(splice)(from, from_offset, to, to_offset, size, flags));
 }
 
 INTERPOSE ssize_t tee(int from, int to, size_t size, unsigned flags)
@@ -54,14 +60,19 @@ INTERPOSE int ioctl(int descriptor, ioctl_request request, ...)
                        REAL(ioctl)(descriptor, request, argument));
 }
 
+#define RANGE_OF(request)                                                                          \
+    RANGE((request)->aio_offset < 0 ? INT64_MAX : (request)->aio_offset, (request)->aio_nbytes)
+
 INTERPOSE int aio_write(struct aiocb *request)
 {
-    GUARDED_DESCRIPTOR(int, -1, request->aio_fildes, TOUCH_CHANGE, REAL(aio_write)(request));
+    GUARDED_RANGE(int, -1, request->aio_fildes, TOUCH_CHANGE, RANGE_OF(request),
+                  REAL(aio_write)(request));
 }
 
 INTERPOSE int aio_write64(struct aiocb64 *request)
 {
-    GUARDED_DESCRIPTOR(int, -1, request->aio_fildes, TOUCH_CHANGE, REAL(aio_write64)(request));
+    GUARDED_RANGE(int, -1, request->aio_fildes, TOUCH_CHANGE, RANGE_OF(request),
+                  REAL(aio_write64)(request));
 }
 
 /* Writes of one operation, each inside a touch of its own descriptor. */

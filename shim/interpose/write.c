@@ -6,10 +6,10 @@
 #include "shim/interpose/real.h"
 #include "shim/touch.h"
 
-#define WRITE(name, parameters, arguments)                                                         \
+#define WRITE(name, parameters, arguments, range)                                                  \
     static __attribute__((noinline, cold)) ssize_t touching_##name parameters                      \
     {                                                                                              \
-        GUARDED_DESCRIPTOR(ssize_t, -1, descriptor, TOUCH_CHANGE, REAL(name) arguments);           \
+        GUARDED_RANGE(ssize_t, -1, descriptor, TOUCH_CHANGE, range, REAL(name) arguments);         \
     }                                                                                              \
     INTERPOSE ssize_t name parameters                                                              \
     {                                                                                              \
@@ -18,21 +18,54 @@
         return touching_##name arguments;                                                          \
     }
 
-WRITE(write, (int descriptor, const void *data, size_t size), (descriptor, data, size))
-WRITE(__write, (int descriptor, const void *data, size_t size), (descriptor, data, size))
+/* A negative one fails, whatever would be saved for it. */
+#define AT(offset) ((offset) < 0 ? INT64_MAX : (offset))
+#define PARTS(at, parts, many)                                                                     \
+    ((struct touch_range){.offset = (at), .size = (uint64_t)(unsigned)(many), .vector = (parts)})
+
+WRITE(write, (int descriptor, const void *data, size_t size), (descriptor, data, size),
+      RANGE(TOUCH_AT_POSITION, size))
+WRITE(__write, (int descriptor, const void *data, size_t size), (descriptor, data, size),
+      RANGE(TOUCH_AT_POSITION, size))
 WRITE(pwrite, (int descriptor, const void *data, size_t size, off_t offset),
-      (descriptor, data, size, offset))
+      (descriptor, data, size, offset), RANGE(AT(offset), size))
 WRITE(pwrite64, (int descriptor, const void *data, size_t size, off64_t offset),
-      (descriptor, data, size, offset))
+      (descriptor, data, size, offset), RANGE(AT(offset), size))
 WRITE(__pwrite64, (int descriptor, const void *data, size_t size, off64_t offset),
-      (descriptor, data, size, offset))
-WRITE(writev, (int descriptor, const struct iovec *vector, int count), (descriptor, vector, count))
+      (descriptor, data, size, offset), RANGE(AT(offset), size))
+WRITE(writev, (int descriptor, const struct iovec *vector, int count), (descriptor, vector, count),
+      PARTS(TOUCH_AT_POSITION, vector, count))
 WRITE(pwritev, (int descriptor, const struct iovec *vector, int count, off_t offset),
-      (descriptor, vector, count, offset))
+      (descriptor, vector, count, offset), PARTS(AT(offset), vector, count))
 WRITE(pwritev64, (int descriptor, const struct iovec *vector, int count, off64_t offset),
-      (descriptor, vector, count, offset))
-WRITE(pwritev2, (int descriptor, const struct iovec *vector, int count, off_t offset, int flags),
-      (descriptor, vector, count, offset, flags))
-WRITE(pwritev64v2,
-      (int descriptor, const struct iovec *vector, int count, off64_t offset, int flags),
-      (descriptor, vector, count, offset, flags))
+      (descriptor, vector, count, offset), PARTS(AT(offset), vector, count))
+
+/* An offset of -1 is the position here; what is to be written at the end may be saved in vain. */
+#ifndef RWF_NOAPPEND
+#define RWF_NOAPPEND 0x20
+#endif
+#define WRITE_AS_SAID(name, offset_type)                                                           \
+    static __attribute__((noinline, cold)) ssize_t anywhere_##name(                                \
+        int descriptor, const struct iovec *vector, int count, offset_type offset, int flags)      \
+    {                                                                                              \
+        GUARDED_DESCRIPTOR(ssize_t, -1, descriptor, TOUCH_CHANGE,                                  \
+                           REAL(name)(descriptor, vector, count, offset, flags));                  \
+    }                                                                                              \
+    static __attribute__((noinline, cold)) ssize_t touching_##name(                                \
+        int descriptor, const struct iovec *vector, int count, offset_type offset, int flags)      \
+    {                                                                                              \
+        if ((flags & RWF_NOAPPEND) != 0) /* where O_APPEND would have it elsewhere */              \
+            return anywhere_##name(descriptor, vector, count, offset, flags);                      \
+        GUARDED_RANGE(ssize_t, -1, descriptor, TOUCH_CHANGE, PARTS(offset, vector, count),         \
+                      REAL(name)(descriptor, vector, count, offset, flags));                       \
+    }                                                                                              \
+    INTERPOSE ssize_t name(int descriptor, const struct iovec *vector, int count,                  \
+                           offset_type offset, int flags)                                          \
+    {                                                                                              \
+        if (__builtin_expect(descriptor_word(descriptor) == 0 && real_##name != NULL, 1))          \
+            return real_##name(descriptor, vector, count, offset, flags);                          \
+        return touching_##name(descriptor, vector, count, offset, flags);                          \
+    }
+
+WRITE_AS_SAID(pwritev2, off_t)
+WRITE_AS_SAID(pwritev64v2, off64_t)

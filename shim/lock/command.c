@@ -247,7 +247,7 @@ static bool settle_journal(struct command *command, size_t index, struct registr
         undo_lock_tell(registry, atomic_load(&entry->last_changer));
         return true;
     }
-    if (undo_commit(lock->path, lock->table->durable) != 0)
+    if (undo_commit(lock->path, lock->table->path, lock->table->durable) != 0)
         (void)undo_mark_ending(lock->path, lock->table->path, true);
     (void)registry_write(registry, REGISTRY_OFFSET(head.undo), &no, sizeof no);
     return false;

@@ -8,7 +8,9 @@
 #include "shim/lock/kernel.h"
 
 #include <linux/fs.h>
+#include <linux/stat.h>
 #include <stdbool.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 
 static inline int kernel_linkat(int old_directory, const char *old_path, int directory,
@@ -69,6 +71,30 @@ static inline int kernel_utimensat(int directory, const char *path,
     return (int)KERNEL_CALL(SYS_utimensat, directory, path, times, flags, 0, 0);
 }
 
+/*
+ * fstat without the times of changes, which costs the next change of the file less: a kernel that
+ * tells times exactly writes them anew for whoever has asked.
+ */
+static inline int kernel_fstat_timeless(int descriptor, struct stat *status)
+{
+    struct statx found;
+    unsigned wanted = STATX_BASIC_STATS & ~(STATX_MTIME | STATX_CTIME);
+    int result = (int)KERNEL_CALL(SYS_statx, descriptor, "", AT_EMPTY_PATH, wanted, &found, 0);
+    *status = (struct stat){0};
+    if (result != 0)
+        return result;
+    status->st_dev = makedev(found.stx_dev_major, found.stx_dev_minor);
+    status->st_ino = found.stx_ino;
+    status->st_mode = found.stx_mode;
+    status->st_nlink = found.stx_nlink;
+    status->st_uid = found.stx_uid;
+    status->st_gid = found.stx_gid;
+    status->st_size = (off_t)found.stx_size;
+    status->st_blocks = (blkcnt_t)found.stx_blocks;
+    status->st_atim = (struct timespec){found.stx_atime.tv_sec, (long)found.stx_atime.tv_nsec};
+    return 0;
+}
+
 static inline int kernel_fsync(int descriptor)
 {
     return (int)KERNEL_CALL(SYS_fsync, descriptor, 0, 0, 0, 0, 0);
@@ -110,6 +136,25 @@ static inline ssize_t kernel_fgetxattr(int descriptor, const char *name, void *v
 static inline int kernel_fsetxattr(int descriptor, const char *name, const void *value, size_t size)
 {
     return (int)KERNEL_CALL(SYS_fsetxattr, descriptor, name, value, size, 0, 0);
+}
+
+/* Not to be guessed; early after the start of the machine at least not the same twice. */
+static inline uint64_t kernel_random(void)
+{
+    uint64_t number = 0;
+    struct timespec now;
+    if (KERNEL_CALL(SYS_getrandom, &number, sizeof number, 1, 0, 0, 0) == sizeof number)
+        return number;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return ((uint64_t)now.tv_nsec << 32 ^ (uint64_t)now.tv_sec) * 0x9e3779b97f4a7c15u ^
+           (uint64_t)kernel_getpid();
+}
+
+/* Does a limit on file sizes stand? Then a write may raise SIGXFSZ. */
+static inline bool kernel_file_size_limited(void)
+{
+    uint64_t limit[2] = {0, 0};
+    return KERNEL_CALL(SYS_prlimit64, 0, 1, NULL, limit, 0, 0) != 0 || limit[0] != ~0ull;
 }
 
 static inline int kernel_sigprocmask(int how, const uint64_t *set, uint64_t *before)

@@ -205,10 +205,20 @@ static void leave(struct lock *lock)
     }
 }
 
+/* Others are left: nothing is let go. */
+static bool leave_to_others(struct lock *lock)
+{
+    uint64_t state = atomic_load(&lock->state);
+    return (state & USERS_MASK) > 1 &&
+           atomic_compare_exchange_strong(&lock->state, &state, state - 1);
+}
+
 /* A signal handler that goes ahead must not find a journal that is about to be dropped. */
 void lock_leave(struct lock *lock)
 {
     bool journaled = undo_lock_guards(lock) && !lock_is_kept(lock);
+    if (journaled && leave_to_others(lock))
+        return;
     uint64_t signals = journaled ? undo_block_signals() : 0;
     leave(lock);
     if (journaled)
@@ -231,7 +241,7 @@ static bool is_untouched(struct lock *lock)
     return lock->entry == NULL && atomic_load(&lock->descriptor) < 0 &&
            atomic_load(&lock->borrowed) < 0 && atomic_load(&lock->state) == 0 &&
            atomic_load(&lock->fence.calls) == 0 && !atomic_load(&lock->program_wants) &&
-           !atomic_load(&lock->changed);
+           !atomic_load(&lock->changed) && !atomic_load(&lock->undo_kept.there);
 }
 
 void lock_forked(struct lock *lock)
@@ -239,6 +249,7 @@ void lock_forked(struct lock *lock)
     if (is_untouched(lock))
         return;
     atomic_store(&lock->fence.calls, 0); /* of the parent's other threads */
+    undo_kept_forget(&lock->undo_kept);
     if (lock->entry == NULL) {
         lock_abandon(lock);
         return;

@@ -34,6 +34,7 @@
 #include "shim/lock/fence.h"
 #include "shim/lock/registry.h"
 #include "shim/lock/self.h"
+#include "shim/lock/undo.h"
 #include "shim/settings.h"
 
 #include <errno.h>
@@ -85,9 +86,11 @@ struct lock {
     uint32_t undo_moves;           /* how often the command had moved directories at its start */
     _Atomic bool undo_noted;       /* the registry says that there is a journal */
     bool undo_looked;              /* for a journal that the registry does not know of */
-    int undo_error;                /* why a journal could not be undone: a positive errno, or 0 */
-    bool hold_counted;             /* how long it was held has been told already */
-    int slot;                      /* among the holders in the registry, or -1 */
+    struct undo_kept undo_kept;
+    uint64_t undo_sequence; /* as one who joined has last seen it */
+    int undo_error;         /* why a journal could not be undone: a positive errno, or 0 */
+    bool hold_counted;      /* how long it was held has been told already */
+    int slot;               /* among the holders in the registry, or -1 */
     struct registry registry;
     struct fence fence;
 };

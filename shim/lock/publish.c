@@ -287,14 +287,13 @@ static void leave_joined(struct lock *lock, struct registry_head *head,
 
 /* Asks who answers from now on; if it is nobody else, what is in the journal counts. */
 static bool begin_leaving(struct lock *lock, struct succession *succession,
-                          struct registry_head *head)
+                          struct registry_head *head, bool ends)
 {
     bool usable = registry_look(&lock->registry, head);
     succession_begin(succession, lock, usable ? head : NULL);
-    if (!undo_lock_guards(lock) || !succession->settles)
+    if (!succession->settles || !undo_lock_leaving(lock, ends))
         return usable;
-    undo_lock_leaving(lock);
-    return usable && registry_look(&lock->registry, head); /* that took its time */
+    return usable && registry_look(&lock->registry, head);
 }
 
 uint32_t publish_leaving(struct lock *lock, struct succession *succession)
@@ -306,7 +305,7 @@ uint32_t publish_leaving(struct lock *lock, struct succession *succession)
         lock->own_changes++;
         lock->generation++;
     }
-    if (!begin_leaving(lock, succession, &head))
+    if (!begin_leaving(lock, succession, &head, false))
         return 0;
     leave_reservation(lock, &head);
     if (lock->level == 0)
@@ -436,7 +435,7 @@ static void settle_at_end(struct lock *lock)
 {
     struct registry_head head;
     struct succession succession;
-    if (begin_leaving(lock, &succession, &head)) {
+    if (begin_leaving(lock, &succession, &head, true)) {
         if (lock->level > 0)
             end_as_joined(lock, &head, &succession);
         else

@@ -67,15 +67,12 @@ static int copy_range(int from, int to, off_t begin, off_t end)
     return 0;
 }
 
-static int copy_data(int from, int to, const struct stat *status)
+/* From `begin` to `end`; holes are left out. */
+static int copy_between_holes(int from, int to, off_t begin, off_t end)
 {
-    off_t end = status->st_size;
-    bool has_holes = (uint64_t)status->st_blocks * 512 < (uint64_t)end && end > SMALL;
-    if (!has_holes)
-        return copy_range(from, to, 0, end);
-    for (off_t at = 0; at < end;) {
+    for (off_t at = begin; at < end;) {
         off_t data = kernel_lseek(from, at, SEEK_DATA);
-        if (data == -ENXIO)
+        if (data == -ENXIO || data >= end)
             break;
         off_t hole = data < 0 ? data : kernel_lseek(from, data, SEEK_HOLE);
         if (hole < 0)
@@ -86,6 +83,35 @@ static int copy_data(int from, int to, const struct stat *status)
         at = hole;
     }
     return kernel_ftruncate(to, end);
+}
+
+static int copy_data(int from, int to, const struct stat *status)
+{
+    off_t end = status->st_size;
+    bool has_holes = (uint64_t)status->st_blocks * 512 < (uint64_t)end && end > SMALL;
+    return has_holes ? copy_between_holes(from, to, 0, end) : copy_range(from, to, 0, end);
+}
+
+static int make_file(int directory, const char *name)
+{
+    undo_clear_number(directory, name);
+    return kernel_openat(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                         0600);
+}
+
+int undo_copy_range(const struct undo_source *source, int directory, const char *name, bool durable)
+{
+    int to = make_file(directory, name);
+    if (to < 0)
+        return to;
+    int result = copy_between_holes(source->file, to, (off_t)source->offset,
+                                    (off_t)(source->offset + source->size));
+    if (result == 0 && durable)
+        result = kernel_fsync(to);
+    (void)kernel_close(to);
+    if (result != 0)
+        (void)kernel_unlinkat(directory, name, 0);
+    return result;
 }
 
 /* The last device that was found unable to share blocks between files. */
@@ -155,9 +181,7 @@ static bool copy_metadata(int from, int to, const struct stat *status, mode_t mo
 int undo_copy_file(int from, const struct stat *status, int directory, const char *name,
                    struct undo_copy *copy)
 {
-    undo_clear_number(directory, name);
-    int to =
-        kernel_openat(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int to = make_file(directory, name);
     if (to < 0)
         return to;
     int result = copy_content(from, to, status, copy);
@@ -190,6 +214,26 @@ int undo_copy_back(int from, int to, struct undo_copy *copy)
     struct timespec times[2] = {status.st_atim, status.st_mtim};
     (void)kernel_utimensat(to, NULL, times, 0);
     return copy->durable ? kernel_fsync(to) : 0;
+}
+
+int undo_copy_part(int from, off_t from_offset, int to, off_t offset, uint64_t size)
+{
+    char buffer[SMALL];
+    while (size > 0) {
+        size_t wanted = size < SMALL ? (size_t)size : SMALL;
+        ssize_t got = kernel_pread(from, buffer, wanted, from_offset);
+        if (got < 0)
+            return (int)got;
+        if (got == 0)
+            return -EBADMSG;
+        int result = write_all(to, buffer, (size_t)got, offset);
+        if (result != 0)
+            return result;
+        size -= (uint64_t)got;
+        from_offset += got;
+        offset += got;
+    }
+    return 0;
 }
 
 static int copy_directory(int from_directory, const char *path, const struct stat *status,

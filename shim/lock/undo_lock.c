@@ -10,6 +10,9 @@
 #include <errno.h>
 #include <sys/file.h>
 
+/* How often who ends looks whether the lock is free, with a millisecond between. */
+enum { RETIRE_ATTEMPTS = 10 };
+
 static void write_word(struct registry *registry, size_t offset, uint32_t value)
 {
     (void)registry_write(registry, offset, &value, sizeof value);
@@ -28,9 +31,18 @@ void undo_lock_tell(struct registry *registry, pid_t process)
 /* Can there be a journal? Without the policy one look a process, and where the registry says so. */
 static bool may_have_journal(struct lock *lock, const struct registry_head *head)
 {
-    if (!undo_lock_guards(lock) && lock->undo_looked && registry_usable(&lock->registry) &&
-        head->undo == 0 && head->mark.state == MARK_CLEAN && head->crashed == 0)
+    bool suspicious = head->mark.state != MARK_CLEAN || head->crashed != 0;
+    if (atomic_load(&lock->undo_kept.there)) {
+        if (undo_kept_is_settled(&lock->undo_kept, lock->path, suspicious)) {
+            if (head->undo == 0) /* a new registry, perhaps */
+                atomic_store(&lock->undo_noted, false);
+            return false;
+        }
+        undo_kept_forget(&lock->undo_kept);
+    } else if (!undo_lock_guards(lock) && lock->undo_looked && registry_usable(&lock->registry) &&
+               head->undo == 0 && !suspicious) {
         return false;
+    }
     lock->undo_looked = true;
     /* Another member of our command was here before, and what there is is our own. */
     return !command_has_locked(lock->entry) && undo_exists(lock->path) &&
@@ -77,17 +89,36 @@ void undo_lock_entered(struct lock *lock)
         return;
     if (lock->entry != NULL)
         lock->undo_moves = command_moves(lock->entry, 0);
-    atomic_store(&lock->undo_noted, false);
+    if (!atomic_load(&lock->undo_kept.there))
+        atomic_store(&lock->undo_noted, false);
     atomic_store(&lock->undo_session, undo_new_session());
+}
+
+/*
+ * Where we work under another's lock: has that one let go since? Then what was recorded before
+ * counts, and is to be recorded anew.
+ */
+static bool is_another_sequence(struct lock *lock)
+{
+    uint64_t present = undo_present_sequence(lock->path);
+    uint64_t before = lock->undo_sequence;
+    lock->undo_sequence = present;
+    return present == 0 || present != before;
 }
 
 uint32_t undo_lock_session(struct lock *lock)
 {
     if (!lock_self_is_here())
         return 0;
-    if (lock->entry != NULL && command_moves(lock->entry, 0) != lock->undo_moves)
+    if ((lock->entry != NULL && command_moves(lock->entry, 0) != lock->undo_moves) ||
+        (lock->level > 0 && is_another_sequence(lock)))
         undo_lock_entered(lock);
     return atomic_load_explicit(&lock->undo_session, memory_order_relaxed);
+}
+
+struct undo_kept *undo_lock_kept(struct lock *lock)
+{
+    return lock->entry == NULL && lock->level == 0 && lock_self_is_here() ? &lock->undo_kept : NULL;
 }
 
 void undo_lock_moved(struct lock *lock)
@@ -105,19 +136,74 @@ void undo_lock_noted(struct lock *lock)
     write_word(&lock->registry, REGISTRY_OFFSET(head.undo), 1);
 }
 
-static void commit(struct lock *lock)
+/* A session this short leaves no time for others to join it, or to close what is ours. */
+#define BRIEF 100000u /* ns */
+
+static bool may_keep(const struct lock *lock)
 {
-    if (undo_commit(lock->path, lock->durable) != 0)
-        (void)undo_mark_ending(lock->path, lock->table_path, true);
-    atomic_store(&lock->undo_session, undo_new_session());
-    if (atomic_exchange(&lock->undo_noted, false))
-        write_word(&lock->registry, REGISTRY_OFFSET(head.undo), 0);
+    return lock->entry == NULL && lock->level == 0 && !lock->durable &&
+           (lock->scope == SCOPE_SESSION || lock->scope == SCOPE_CALL);
 }
 
-void undo_lock_leaving(struct lock *lock)
+/* With the lock held. `ends`: nothing is to be left behind. True: that took its time. */
+static bool commit(struct lock *lock, bool ends)
 {
-    if (undo_lock_guards(lock) && !lock->shared)
-        commit(lock);
+    bool brief = registry_now() - lock->acquired_at < BRIEF;
+    bool keeps = !ends && may_keep(lock) && undo_kept_commit(&lock->undo_kept, brief);
+    atomic_store(&lock->undo_session, undo_new_session());
+    if (keeps)
+        return !brief;
+    undo_kept_forget(&lock->undo_kept);
+    if (undo_commit(lock->path, lock->table_path, lock->durable) != 0)
+        (void)undo_mark_ending(lock->path, lock->table_path, true);
+    if (atomic_exchange(&lock->undo_noted, false))
+        write_word(&lock->registry, REGISTRY_OFFSET(head.undo), 0);
+    return true;
+}
+
+/*
+ * Not inside, and about to end: what is kept between two sessions is removed, if need be by who is
+ * inside now. It is done with the lock, on a description of its own: other threads may go on.
+ */
+static bool try_retire(struct lock *lock, int descriptor)
+{
+    struct stat open, named;
+    struct registry_head head;
+    if (kernel_flock(descriptor, LOCK_EX | LOCK_NB) != 0)
+        return false;
+    if (kernel_fstat(descriptor, &open) == 0 &&
+        kernel_fstatat(AT_FDCWD, lock->path, &named, 0) == 0 && open.st_ino == named.st_ino &&
+        open.st_dev == named.st_dev && !lock_range_taken(descriptor, 1)) {
+        undo_retire(lock->path, lock->table_path);
+        if (!undo_exists(lock->path))
+            write_word(&lock->registry, REGISTRY_OFFSET(head.undo), 0);
+    }
+    (void)kernel_flock(descriptor, LOCK_UN);
+    if (registry_look(&lock->registry, &head) && head.waiting > 0)
+        registry_wake(&lock->registry, head.waiting);
+    return true;
+}
+
+/* One who is inside and journals removes it at its own end; another is soon out. */
+static void retire(struct lock *lock)
+{
+    struct timespec pause = {.tv_nsec = 1000000};
+    undo_kept_forget(&lock->undo_kept);
+    int descriptor =
+        kernel_openat(AT_FDCWD, lock->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
+    if (descriptor < 0)
+        return;
+    for (int attempt = 0; attempt < RETIRE_ATTEMPTS && !try_retire(lock, descriptor); attempt++) {
+        if (undo_present_sequence(lock->path) != 0)
+            break;
+        (void)KERNEL_CALL(SYS_nanosleep, &pause, NULL, 0, 0, 0, 0);
+    }
+    (void)kernel_close(descriptor);
+}
+
+bool undo_lock_leaving(struct lock *lock, bool ends)
+{
+    return undo_lock_guards(lock) && !lock->shared && commit(lock, ends);
 }
 
 /*
@@ -133,7 +219,7 @@ static void member_ends(struct lock *lock)
     if (!command_has_locked(lock->entry) || command_changer_died(lock->entry))
         return;
     if (command_is_alone(lock->entry)) {
-        commit(lock);
+        (void)commit(lock, true);
         return;
     }
     (void)command_settle(lock->entry, true);
@@ -146,6 +232,8 @@ static void end(struct lock *lock, bool executes)
         member_ends(lock);
     else if (lock->entry != NULL)
         command_note_end(lock->entry, lock_self.process);
+    else if (!lock_is_held(lock) && atomic_load(&lock->undo_kept.there))
+        retire(lock);
     else if (executes && lock_is_held(lock) && lock->level == 0)
         (void)undo_mark_ending(lock->path, lock->table_path, true);
 }

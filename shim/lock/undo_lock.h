@@ -28,14 +28,20 @@ void undo_lock_entered(struct lock *lock);
 /* The session by which to remember what is recorded; 0 in a vfork child. */
 uint32_t undo_lock_session(struct lock *lock);
 
+/* The journal that this process may work on alone, or NULL. */
+struct undo_kept *undo_lock_kept(struct lock *lock);
+
 /* A directory has moved: what is remembered of paths is no longer so. */
 void undo_lock_moved(struct lock *lock);
 
 /* A journal exists from now on. */
 void undo_lock_noted(struct lock *lock);
 
-/* About to let go, or to end, and nobody else answers for what was done (succession.h). */
-void undo_lock_leaving(struct lock *lock);
+/*
+ * About to let go, or (`ends`) to end, and nobody else answers for what was done (succession.h).
+ * True: that took its time.
+ */
+bool undo_lock_leaving(struct lock *lock, bool ends);
 
 /*
  * A member of a command ends in order (who is none leaves by undo_lock_leaving()). With `executes`

@@ -14,13 +14,15 @@ enum { SETS = 1 << 14, WAYS = 4 };
 SPARSE_HUGE static _Atomic uint64_t memory[SETS][WAYS];
 static _Atomic uint32_t next_way;
 static _Atomic uint32_t last_session;
+/* The newest session that anything is remembered of: newer ones need not be looked for. */
+static _Atomic uint32_t newest;
 
 uint32_t undo_new_session(void)
 {
     uint32_t session;
     do
         session = atomic_fetch_add(&last_session, 1) + 1;
-    while (session == 0);
+    while (session == 0 || session == UINT32_MAX);
     return session;
 }
 
@@ -47,7 +49,9 @@ uint64_t undo_inode_key(const struct stat *status)
 
 bool undo_is_recorded(uint32_t session, uint64_t key)
 {
-    if (session == 0)
+    if (session == 0 ||
+        (session != UINT32_MAX &&
+         (int32_t)(session - atomic_load_explicit(&newest, memory_order_relaxed)) > 0))
         return false;
     uint64_t word = mix(session, key);
     for (int way = 0; way < WAYS; way++) {
@@ -61,6 +65,8 @@ void undo_remember(uint32_t session, uint64_t key)
 {
     if (session == 0 || undo_is_recorded(session, key))
         return;
+    if (session != UINT32_MAX && (int32_t)(session - atomic_load(&newest)) > 0)
+        atomic_store(&newest, session);
     uint64_t word = mix(session, key);
     unsigned way = atomic_fetch_add_explicit(&next_way, 1, memory_order_relaxed) % WAYS;
     atomic_store_explicit(&memory[(word >> 8) % SETS][way], word, memory_order_relaxed);

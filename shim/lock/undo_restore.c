@@ -1,5 +1,5 @@
 /*
- * Rolling back, and the commit. It must never touch anything outside the table, follow a link, or
+ * Undoing records. It must never touch anything outside the table, follow a link, or
  * take a record for done before it is.
  */
 #include "shim/lock/undo_journal.h"
@@ -9,8 +9,7 @@
 
 struct undoing {
     struct undo_journal *journal;
-    struct undo_record record;
-    char path[UNDO_PATH_SIZE], other[UNDO_PATH_SIZE];
+    struct undo_entry entry;
     bool durable;
 };
 
@@ -51,7 +50,7 @@ static int open_place(const struct undoing *undoing, const char *path, const cha
 
 static void close_place(const struct undoing *undoing, int directory)
 {
-    const struct timespec *times = undoing->record.parent_times;
+    const struct timespec *times = undoing->entry.record.times;
     if (times[1].tv_sec != 0)
         (void)kernel_utimensat(directory, ".", times, 0);
     if (undoing->durable) {
@@ -69,7 +68,7 @@ static void close_place(const struct undoing *undoing, int directory)
 static int undo_absent(struct undoing *undoing)
 {
     const char *name;
-    int directory = open_place(undoing, undoing->path, &name);
+    int directory = open_place(undoing, undoing->entry.path, &name);
     if (directory == -ENOENT)
         return 0;
     if (directory < 0)
@@ -108,7 +107,7 @@ static int put_back(const struct undoing *undoing, int directory, const char *na
 {
     char number[16];
     struct stat kept, there;
-    undo_number(number, undoing->record.number);
+    undo_number(number, undoing->entry.stream, undoing->entry.record.number);
     if (kernel_fstatat(undoing->journal->directory, number, &kept, AT_SYMLINK_NOFOLLOW) != 0)
         return 0; /* it has been put back already */
     if (kernel_fstatat(directory, name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -124,7 +123,7 @@ static int put_back(const struct undoing *undoing, int directory, const char *na
 static int undo_saved(struct undoing *undoing)
 {
     const char *name;
-    int directory = open_place(undoing, undoing->path, &name);
+    int directory = open_place(undoing, undoing->entry.path, &name);
     if (directory < 0)
         return directory;
     int result = put_back(undoing, directory, name);
@@ -139,20 +138,21 @@ static void give_mode(const struct undoing *undoing, int directory, const char *
         kernel_openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
     if (restored < 0)
         return;
-    (void)kernel_fchmod(restored, undoing->record.mode & limit);
+    (void)kernel_fchmod(restored, undoing->entry.record.mode & limit);
     (void)kernel_close(restored);
 }
 
 static bool is_object(const struct undoing *undoing, const struct stat *status)
 {
-    return status->st_ino == undoing->record.inode && status->st_dev == undoing->record.device;
+    return status->st_ino == undoing->entry.record.inode &&
+           status->st_dev == undoing->entry.record.device;
 }
 
 static int undo_directory(struct undoing *undoing)
 {
     const char *name;
     struct stat there;
-    int directory = open_place(undoing, undoing->path, &name);
+    int directory = open_place(undoing, undoing->entry.path, &name);
     if (directory < 0)
         return directory;
     bool stands = kernel_fstatat(directory, name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -176,7 +176,7 @@ static int move_back(const struct undoing *undoing, int from, const char *from_n
     int result = kernel_fstatat(from, from_name, &moved, AT_SYMLINK_NOFOLLOW);
     if (result != 0)
         return result == -ENOENT ? 0 : result;
-    if (!S_ISDIR(undoing->record.mode) && !is_object(undoing, &moved))
+    if (!S_ISDIR(undoing->entry.record.mode) && !is_object(undoing, &moved))
         return 0;
     result = kernel_renameat2(from, from_name, to, name, KERNEL_RENAME_NOREPLACE);
     if (result == -EINVAL && kernel_fstatat(to, name, &there, AT_SYMLINK_NOFOLLOW) == -ENOENT)
@@ -187,10 +187,10 @@ static int move_back(const struct undoing *undoing, int from, const char *from_n
 static int undo_moved(struct undoing *undoing)
 {
     const char *name, *other_name;
-    int directory = open_place(undoing, undoing->path, &name);
+    int directory = open_place(undoing, undoing->entry.path, &name);
     if (directory < 0)
         return directory;
-    int other = open_place(undoing, undoing->other, &other_name);
+    int other = open_place(undoing, undoing->entry.other, &other_name);
     int result = other == -ENOENT ? 0 : other;
     if (other >= 0) {
         result = move_back(undoing, other, other_name, directory, name);
@@ -200,20 +200,61 @@ static int undo_moved(struct undoing *undoing)
     return result;
 }
 
+/*
+ * A file that may not be written any more by its owner, who made it so after it was opened: it gets
+ * its mode back with the rest.
+ */
+static int open_to_write(const struct undoing *undoing, int directory, const char *name)
+{
+    int common = O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    struct stat status;
+    int file = kernel_openat(directory, name, O_WRONLY | common, 0);
+    if (file != -EACCES || undoing->journal->author.limited)
+        return file;
+    int readable = kernel_openat(directory, name, O_RDONLY | common, 0);
+    if (readable < 0)
+        return file;
+    if (kernel_fstat(readable, &status) == 0 && S_ISREG(status.st_mode) &&
+        kernel_fchmod(readable, (status.st_mode & 07777) | S_IWUSR) == 0)
+        file = kernel_openat(directory, name, O_WRONLY | common, 0);
+    (void)kernel_close(readable);
+    return file;
+}
+
 static int open_content(const struct undoing *undoing)
 {
     char number[16];
     const char *name;
-    int how = O_WRONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-    if (undoing->record.handle != 0)
-        return kernel_openat(undoing->journal->directory,
-                             undo_number(number, undoing->record.handle), how, 0);
-    int directory = undo_open_parent(undoing->path, &name);
+    if (undoing->entry.record.handle != 0)
+        return open_to_write(
+            undoing, undoing->journal->directory,
+            undo_number(number, undoing->entry.stream, undoing->entry.record.handle));
+    int directory = undo_open_parent(undoing->entry.path, &name);
     if (directory < 0)
         return directory;
-    int file = kernel_openat(directory, name, how, 0);
+    int file = open_to_write(undoing, directory, name);
     (void)kernel_close(directory);
     return file;
+}
+
+/*
+ * One that had a single name is the one at the path, even where that is a copy by now, which was
+ * put back from another file system.
+ */
+static int open_recorded(const struct undoing *undoing, struct stat *status, bool by_inode)
+{
+    int to = open_content(undoing);
+    if (to < 0)
+        return to;
+    int result = kernel_fstat(to, status);
+    if (result == 0 && (!S_ISREG(status->st_mode) || (by_inode && !is_object(undoing, status))))
+        result = -ESTALE;
+    if (result == 0 && !undo_author_may_write(&undoing->journal->author, status))
+        result = -EPERM;
+    if (result == 0)
+        return to;
+    (void)kernel_close(to);
+    return result;
 }
 
 static int undo_content(struct undoing *undoing)
@@ -221,28 +262,88 @@ static int undo_content(struct undoing *undoing)
     char number[16];
     struct stat status;
     struct undo_copy copy = {.durable = undoing->durable};
-    int from = undo_open_to_read(undoing->journal->directory,
-                                 undo_number(number, undoing->record.number), O_NOFOLLOW);
+    int from = undo_open_to_read(
+        undoing->journal->directory,
+        undo_number(number, undoing->entry.stream, undoing->entry.record.number), O_NOFOLLOW);
     if (from < 0)
         return from;
-    int to = open_content(undoing);
-    int result = to < 0 ? to : kernel_fstat(to, &status);
-    if (result == 0 && (!S_ISREG(status.st_mode) || !is_object(undoing, &status)))
-        result = -ESTALE;
-    if (result == 0 && !undo_author_may_write(&undoing->journal->author, &status))
-        result = -EPERM;
-    if (result == 0)
-        result = undo_copy_back(from, to, &copy);
+    bool shared = (undoing->entry.record.flags & UNDO_RECORD_SHARED) != 0;
+    int to = open_recorded(undoing, &status, shared);
+    int result = to < 0 ? to : undo_copy_back(from, to, &copy);
     if (to >= 0)
         (void)kernel_close(to);
     (void)kernel_close(from);
     return result;
 }
 
+/* What a part was: in the record, in a file of its own, or a hole. */
+static int write_part(const struct undoing *undoing, int to)
+{
+    const struct undo_record *record = &undoing->entry.record;
+    char number[16];
+    off_t offset = (off_t)record->offset;
+    if (record->bytes == 0)
+        return 0;
+    if (record->number == 0)
+        return undo_copy_part(undoing->journal->streams[undoing->entry.stream].file,
+                              (off_t)undoing->entry.data, to, offset, record->data_length);
+    int from =
+        undo_open_to_read(undoing->journal->directory,
+                          undo_number(number, undoing->entry.stream, record->number), O_NOFOLLOW);
+    if (from < 0)
+        return from;
+    int result = undo_copy_part(from, offset, to, offset, record->bytes);
+    (void)kernel_close(from);
+    return result;
+}
+
+static bool is_sound_part(const struct undo_record *record)
+{
+    return record->size <= INT64_MAX && record->bytes <= record->size &&
+           record->offset <= record->size - record->bytes &&
+           (record->number != 0 || record->bytes == record->data_length);
+}
+
+static void give_back_rights(const struct undoing *undoing, int to, const struct stat *status)
+{
+    const struct undo_record *record = &undoing->entry.record;
+    const struct undo_author *author = &undoing->journal->author;
+    if (author->limited) { /* no more than it could do alone */
+        if (status->st_uid == author->user && !author->anybody && !author->any_of_group)
+            (void)kernel_fchmod(to, (status->st_mode & 07000) | (record->mode & 0777));
+        return;
+    }
+    if (status->st_uid != record->user || status->st_gid != record->group)
+        (void)kernel_fchown(to, record->user, record->group);
+    (void)kernel_fchmod(to, record->mode & 07777);
+}
+
+static int undo_part(struct undoing *undoing)
+{
+    const struct undo_record *record = &undoing->entry.record;
+    struct stat status;
+    if (!is_sound_part(record))
+        return -EBADMSG;
+    int to = open_recorded(undoing, &status, (record->flags & UNDO_RECORD_SHARED) != 0);
+    if (to < 0)
+        return to;
+    int result = write_part(undoing, to);
+    if (result == 0)
+        result = kernel_ftruncate(to, (off_t)record->size);
+    if (result == 0) {
+        give_back_rights(undoing, to, &status);
+        (void)kernel_utimensat(to, NULL, record->times, 0);
+        if (undoing->durable)
+            result = kernel_fsync(to);
+    }
+    (void)kernel_close(to);
+    return result;
+}
+
 static int undo_record(struct undoing *undoing)
 {
-    const struct undo_record *record = &undoing->record;
-    if (!is_allowed(undoing->journal, undoing->path))
+    const struct undo_record *record = &undoing->entry.record;
+    if (!is_allowed(undoing->journal, undoing->entry.path))
         return -EPERM;
     switch (record->kind) {
     case UNDO_ABSENT:
@@ -252,9 +353,11 @@ static int undo_record(struct undoing *undoing)
     case UNDO_DIRECTORY:
         return undo_directory(undoing);
     case UNDO_MOVED:
-        return is_allowed(undoing->journal, undoing->other) ? undo_moved(undoing) : -EPERM;
+        return is_allowed(undoing->journal, undoing->entry.other) ? undo_moved(undoing) : -EPERM;
     case UNDO_CONTENT:
         return undo_content(undoing);
+    case UNDO_PART:
+        return undo_part(undoing);
     default:
         return -EBADMSG;
     }
@@ -262,189 +365,23 @@ static int undo_record(struct undoing *undoing)
 
 /* --- all of them --- */
 
-static int undo_all(struct undo_journal *journal)
+int undo_all_records(struct undo_journal *journal)
 {
-    struct undoing undoing = {.journal = journal,
-                              .durable = (journal->head.flags & UNDO_HEAD_DURABLE) != 0};
-    uint64_t end = journal->head.length;
-    while (undo_journal_last(journal, &end, &undoing.record, undoing.path, undoing.other)) {
+    struct undoing undoing = {.journal = journal};
+    uint64_t ends[UNDO_STREAMS];
+    undo_stream_ends(journal, ends);
+    while (undo_stream_last(journal, ends, &undoing.entry)) {
+        undoing.durable = (undoing.entry.record.flags & UNDO_RECORD_DURABLE) != 0;
         int result = undo_record(&undoing);
         if (result != 0)
             return result;
-        journal->head.length = end;
-        result = undo_journal_write_head(journal);
+        for (int i = 0; i < UNDO_STREAMS; i++)
+            journal->head.undone[i] = ends[i];
+        result = undo_journal_note_undone(journal);
         if (result == 0 && undoing.durable)
             result = kernel_fdatasync(journal->file);
         if (result != 0)
             return result;
     }
     return 0;
-}
-
-/* A directory without a journal: saved objects that never counted, or no longer do. */
-static int drop_leftovers(struct undo_journal *journal)
-{
-    char path[UNDO_PATH_SIZE];
-    struct stat status;
-    if (!undo_directory_path(path, journal->lock_path))
-        return 0;
-    int directory =
-        kernel_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
-    if (directory < 0)
-        return directory == -ENOENT ? 0 : -EPERM;
-    int result = kernel_fstat(directory, &status);
-    if (result == 0)
-        result = undo_trusts(&status, journal->lock_path, journal->table_path, &journal->author)
-                     ? undo_journal_drop(directory, journal->lock_path, false)
-                     : -EPERM;
-    (void)kernel_close(directory);
-    return result;
-}
-
-int undo_roll_back(const char *lock_path, const char *table_path)
-{
-    struct undo_journal journal;
-    if (!undo_exists(lock_path))
-        return 0;
-    uint64_t signals = undo_block_signals();
-    int result = undo_journal_open(&journal, lock_path, table_path, false);
-    if (result == -ENOENT) {
-        result = drop_leftovers(&journal);
-    } else if (result == 0) {
-        bool undoes =
-            journal.head.state != UNDO_COUNTS && journal.head.length > sizeof journal.head;
-        bool durable = (journal.head.flags & UNDO_HEAD_DURABLE) != 0;
-        if (undoes)
-            result = undo_all(&journal);
-        if (result == 0)
-            result = undo_journal_drop(journal.directory, lock_path, durable);
-        if (result == 0)
-            result = undoes;
-        undo_journal_close(&journal);
-    }
-    undo_restore_signals(signals);
-    return result;
-}
-
-/* --- the commit --- */
-
-static void sync_file(const char *path)
-{
-    const char *name;
-    int directory = undo_open_parent(path, &name);
-    if (directory < 0)
-        return;
-    int file = kernel_openat(directory, name,
-                             O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
-    if (file >= 0) {
-        (void)kernel_fsync(file);
-        (void)kernel_close(file);
-    }
-    file = kernel_openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-    if (file >= 0) {
-        (void)kernel_fsync(file);
-        (void)kernel_close(file);
-    }
-    (void)kernel_close(directory);
-}
-
-static void sync_changes(const struct undo_journal *journal)
-{
-    char path[UNDO_PATH_SIZE], other[UNDO_PATH_SIZE];
-    struct undo_record record;
-    uint64_t end = journal->head.length;
-    while (undo_journal_last(journal, &end, &record, path, other)) {
-        sync_file(path);
-        if (record.other_length > 0)
-            sync_file(other);
-    }
-}
-
-static int commit_synced(const char *lock_path)
-{
-    struct undo_journal journal;
-    int result = undo_journal_open(&journal, lock_path, NULL, false);
-    if (result != 0)
-        return result == -ENOENT ? 0 : result;
-    sync_changes(&journal);
-    result = undo_journal_drop(journal.directory, lock_path, true);
-    undo_journal_close(&journal);
-    return result;
-}
-
-/* The directory is our own: it was looked at when it was made or first used under this lock. */
-int undo_discard(const char *lock_path)
-{
-    char path[UNDO_PATH_SIZE];
-    if (!undo_directory_path(path, lock_path))
-        return -ENAMETOOLONG;
-    int directory =
-        kernel_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
-    if (directory < 0)
-        return directory == -ENOENT ? 0 : directory;
-    uint64_t signals = undo_block_signals();
-    int result = undo_journal_drop(directory, lock_path, false);
-    undo_restore_signals(signals);
-    (void)kernel_close(directory);
-    return result;
-}
-
-int undo_commit(const char *lock_path, bool durable)
-{
-    if (!durable)
-        return undo_discard(lock_path);
-    uint64_t signals = undo_block_signals();
-    int result = commit_synced(lock_path);
-    undo_restore_signals(signals);
-    return result;
-}
-
-int undo_mark_ending(const char *lock_path, const char *table_path, bool counts)
-{
-    struct undo_journal journal;
-    uint64_t signals = undo_block_signals();
-    int result = undo_journal_open(&journal, lock_path, table_path, false);
-    if (result == 0) {
-        if (counts && (journal.head.flags & UNDO_HEAD_DURABLE) != 0)
-            sync_changes(&journal);
-        journal.head.state = counts ? UNDO_COUNTS : UNDO_UNSETTLED;
-        result = undo_journal_write_head(&journal);
-        undo_journal_close(&journal);
-    }
-    undo_restore_signals(signals);
-    return result == -ENOENT ? 0 : result;
-}
-
-/* --- looking --- */
-
-bool undo_exists(const char *lock_path)
-{
-    char path[UNDO_PATH_SIZE];
-    struct stat status;
-    return undo_directory_path(path, lock_path) &&
-           kernel_fstatat(AT_FDCWD, path, &status, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-int undo_list(const char *lock_path, const char *table_path, struct undo_summary *summary,
-              void (*each)(const struct undo_item *item, void *context), void *context)
-{
-    struct undoing undoing;
-    struct undo_journal journal;
-    int result = undo_journal_open(&journal, lock_path, table_path, false);
-    if (result != 0)
-        return result == -ENOENT ? 0 : result;
-    *summary = (struct undo_summary){.owner = journal.author.user,
-                                     .bytes = journal.head.used,
-                                     .counts = journal.head.state == UNDO_COUNTS,
-                                     .limited = journal.author.limited};
-    uint64_t end = journal.head.length;
-    while (undo_journal_last(&journal, &end, &undoing.record, undoing.path, undoing.other)) {
-        struct undo_item item = {.kind = (enum undo_kind)undoing.record.kind,
-                                 .path = undoing.path,
-                                 .other = undoing.record.other_length > 0 ? undoing.other : NULL,
-                                 .bytes = undoing.record.bytes};
-        each(&item, context);
-    }
-    undo_journal_close(&journal);
-    return 1;
 }

@@ -82,7 +82,16 @@ static int empty_open(const struct undo_author *author, int directory, int depth
     return result;
 }
 
-int undo_unlink_all(int directory)
+static bool is_one_of(const char *const *names, const char *name)
+{
+    for (; names != NULL && *names != NULL; names++) {
+        if (strcmp(*names, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+int undo_unlink_all(int directory, const char *const *but)
 {
     _Alignas(struct entry) char listing[LISTING_BYTES];
     ssize_t size;
@@ -90,8 +99,9 @@ int undo_unlink_all(int directory)
         for (ssize_t at = 0; at < size;) {
             const struct entry *entry = (const struct entry *)(const void *)(listing + at);
             at += entry->length;
-            if (strcmp(entry->name, ".") != 0 && strcmp(entry->name, "..") != 0)
-                (void)kernel_unlinkat(directory, entry->name, 0);
+            if (strcmp(entry->name, ".") != 0 && strcmp(entry->name, "..") != 0 &&
+                !is_one_of(but, entry->name))
+                undo_clear_number(directory, entry->name);
         }
     }
     return (int)size;

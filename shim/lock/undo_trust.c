@@ -46,6 +46,20 @@ mode_t undo_wanted_mode(const char *table_path, gid_t *group)
     return 0770;
 }
 
+bool undo_may_stay(const struct stat *directory, const char *table_path)
+{
+    struct stat table;
+    gid_t group;
+    mode_t mode = undo_wanted_mode(table_path, &group);
+    if (directory->st_uid != own_user() ||
+        kernel_fstatat(AT_FDCWD, table_path, &table, AT_SYMLINK_NOFOLLOW) != 0)
+        return false;
+    if (mode != 0700)
+        return (directory->st_mode & 0766) == (mode & 0766) &&
+               (group == (gid_t)-1 || group == directory->st_gid);
+    return table.st_uid == own_user() && (table.st_mode & 022) == 0;
+}
+
 /* Has the group of something in that directory been given by a member? */
 static bool tells_group(const char *lock_path)
 {

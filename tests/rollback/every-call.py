@@ -14,7 +14,8 @@ import subprocess
 import sys
 import tempfile
 
-KINDS = ["in-place", "replace", "names", "shared", "directories", "streams", "mapping", "large"]
+KINDS = ["in-place", "replace", "names", "shared", "directories", "streams", "mapping", "large",
+         "parts", "mixed", "sessions", "family"]
 EVERY = int(os.environ.get("RECOVERY_EVERY", "9"))  # for which N the recovery is killed too
 SCOPES = os.environ.get("SCOPES", "process").split()
 
@@ -51,6 +52,9 @@ def make_table(root):
         with open(f"{root}/{name}", "w", encoding="ascii") as file:
             file.write(name * (20000 if name == "big" else 40))
         os.chmod(f"{root}/{name}", 0o640 + number % 5)
+    for name in ["wide", "broad", "broad2"]:
+        with open(f"{root}/{name}", "w", encoding="ascii") as file:
+            file.writelines(f"{name} {line}\n" for line in range(20000))
     os.link(f"{root}/twin1", f"{root}/twin2")
     os.symlink("sub/b", f"{root}/link")
     with open(f"{root}/sparse", "wb") as file:

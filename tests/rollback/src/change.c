@@ -3,11 +3,16 @@
  * Exit status 1 says which step failed.
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define NEED(condition)                                                                            \
@@ -153,6 +158,111 @@ static void large(void)
     put("../outgoing", O_WRONLY, "changed outside");
 }
 
+static void overwrite(int descriptor, off_t offset, const char *text)
+{
+    NEED(pwrite(descriptor, text, strlen(text), offset) == (ssize_t)strlen(text));
+}
+
+/* A file too large to be saved as a whole, by every call that changes a part of one. */
+static void parts(void)
+{
+    int file = opened("wide", O_RDWR), blind = opened("wide", O_WRONLY);
+    overwrite(file, 100000, "in the middle");
+    overwrite(file, 100100, "again, where it is recorded");
+    overwrite(blind, 4090, "over a border of blocks");
+    NEED(lseek(blind, 50000, SEEK_SET) == 50000 && write(blind, "here", 4) == 4);
+    struct iovec vector[] = {{"one", 3}, {"two", 3}};
+    NEED(writev(blind, vector, 2) == 6);
+    NEED(pwritev(file, vector, 2, 70000) == 6);
+    put("wide", O_WRONLY | O_APPEND, "appended");
+    overwrite(file, 300000, "far behind the end");
+    overwrite(file, 250000, "in what was a hole");
+    NEED(ftruncate(file, 150001) == 0);
+    overwrite(file, 160000, "longer again");
+    NEED(fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 20000, 9000) == 0);
+    off_t from = 0, to = 120000;
+    int other = opened("big", O_RDONLY);
+    NEED(copy_file_range(other, &from, file, &to, 5000, 0) == 5000);
+    NEED(lseek(blind, 30000, SEEK_SET) == 30000 && sendfile(blind, other, NULL, 3000) == 3000);
+    NEED(truncate("wide", 140000) == 0 && truncate("wide", 200000) == 0);
+    NEED(truncate("broad", 100) == 0);
+    NEED(posix_fallocate(file, 0, 210000) == 0);
+    NEED(close(file) == 0 && close(blind) == 0);
+    char rest[70000] = "more than stands in a record";
+    file = opened("broad2", O_RDWR);
+    NEED(pwrite(file, rest, sizeof rest, 10000) == (ssize_t)sizeof rest && close(file) == 0);
+}
+
+/* One file by calls that can be seen and by such that can't, under changing names. */
+static void mixed(void)
+{
+    int file = opened("wide", O_RDWR);
+    overwrite(file, 100000, "seen");
+    FILE *stream = fopen("wide", "r+");
+    NEED(stream != NULL && fputs("unseen", stream) >= 0 && fflush(stream) == 0);
+    overwrite(file, 150000, "seen again");
+    char *map = mmap(NULL, 200000, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    NEED(map != MAP_FAILED);
+    map[180000] = map[190000] = 'm';
+    int second = opened("broad", O_RDWR);
+    overwrite(second, 90000, "before it has another name");
+    NEED(rename("broad", "broader") == 0);
+    overwrite(second, 20000, "after");
+    NEED(link("broader", "twin3") == 0);
+    overwrite(second, 40000, "with two");
+    NEED(unlink("broader") == 0 && unlink("twin3") == 0);
+    overwrite(second, 60000, "without");
+    put("broad", O_WRONLY | O_CREAT, "a new one");
+    second = opened("broad2", O_RDWR);
+    NEED(unlink("broad2") == 0);
+    overwrite(second, 60000, "gone from the start");
+    NEED(getppid() > 0);
+}
+
+/* Several sessions: the first ones leave all as it was. */
+static void sessions(void)
+{
+    static const char *const names[] = {"a", "wide", "c"};
+    const struct timespec times[2] = {{1000000000, 0}, {1000000000, 123456789}};
+    for (int i = 0; i < 3; i++) {
+        char before[40];
+        int file = opened(names[i], O_RDWR);
+        NEED(pread(file, before, sizeof before, 0) == sizeof before);
+        overwrite(file, 0, "half of it is written");
+        NEED(pwrite(file, before, sizeof before, 0) == sizeof before);
+        NEED(futimens(file, times) == 0 && close(file) == 0);
+    }
+    int directory = opened(".", O_RDONLY | O_DIRECTORY);
+    put("a", O_WRONLY, "XX");
+    put("wide", O_WRONLY, "YY");
+    NEED(unlink("sub/b") == 0 && mkdir("made", 0700) == 0);
+    NEED(close(directory) == 0);
+}
+
+/* A child for which its parent waits, and which goes in under its lock: both change the same. */
+static void family(void)
+{
+    int file = opened("wide", O_RDWR);
+    overwrite(file, 100000, "by the parent");
+    put("a", O_WRONLY, "P");
+    pid_t parent = getpid(), child = fork();
+    if (child == 0) {
+        /* Else it would be an owner of its own after its parent's death. */
+        NEED(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent);
+        overwrite(file, 100000, "by the child");
+        overwrite(file, 20000, "by the child alone");
+        put("a", O_WRONLY | O_APPEND, "C");
+        put("new", O_WRONLY | O_CREAT, "C");
+        NEED(unlink("c") == 0);
+        _exit(0);
+    }
+    int status;
+    NEED(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+    overwrite(file, 20000, "by the parent, later");
+    NEED(rename("new", "newer") == 0);
+    put("a", O_WRONLY, "p");
+}
+
 int main(int count, char **words)
 {
     static const struct {
@@ -165,10 +275,15 @@ int main(int count, char **words)
                  {"directories", directories},
                  {"streams", streams},
                  {"mapping", mapping},
-                 {"large", large}};
+                 {"large", large},
+                 {"parts", parts},
+                 {"mixed", mixed},
+                 {"sessions", sessions},
+                 {"family", family}};
     if (count != 3 || chdir(words[2]) != 0)
         return 2;
-    (void)opened(".", O_RDONLY | O_DIRECTORY); /* one session, to the end */
+    if (strcmp(words[1], "sessions") != 0)
+        (void)opened(".", O_RDONLY | O_DIRECTORY); /* one session, to the end */
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         if (strcmp(kinds[i].name, words[1]) == 0) {
             kinds[i].change();
