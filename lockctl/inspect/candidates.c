@@ -213,7 +213,8 @@ static void add_deleted(struct look *look)
             find_candidate(look, file->device, file->inode) != NULL)
             continue;
         for (size_t j = 0; j < named; j++) {
-            if (strcmp(look->candidates[j].told.path, file->path) != 0)
+            const char *path = look->candidates[j].told.path; /* NULL: not found out */
+            if (path == NULL || strcmp(path, file->path) != 0)
                 continue;
             struct candidate *candidate = add_candidate(look, file->device, file->inode);
             candidate->order = look->candidates[j].order;
