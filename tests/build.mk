@@ -6,5 +6,5 @@ include $(wildcard tests/unit/build.mk tests/surface/build.mk tests/e2e/build.mk
 	tests/inspect/build.mk \
 	tests/top/build.mk tests/packaging/build.mk \
 	tests/advise/build.mk tests/chaos/build.mk)
-include tests/coverage.mk
+include tests/coverage.mk tests/sanitize.mk
 LINT_SH += tests/install-deps.sh

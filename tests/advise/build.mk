@@ -21,7 +21,7 @@ $(BUILD)/advise/past: tests/advise/src/past.c
 	$(CC) $(BASE_CFLAGS) -o $@ $<
 $(BUILD)/advise/past-static: tests/advise/src/past.c
 	@mkdir -p $(@D)
-	$(CC) $(BASE_CFLAGS) -static -o $@ $<
+	$(CC) $(filter-out -fsanitize=%,$(BASE_CFLAGS)) -static -o $@ $<
 
 .PHONY: check-advise check-advise-breadth
 CHECKS += check-advise

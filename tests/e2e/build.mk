@@ -21,4 +21,4 @@ $(BUILD)/e2e/%: tests/e2e/src/%.c
 
 $(BUILD)/e2e/act-static: tests/e2e/src/act.c
 	@mkdir -p $(@D)
-	$(CC) $(BASE_CFLAGS) -static -o $@ $< -pthread
+	$(CC) $(filter-out -fsanitize=%,$(BASE_CFLAGS)) -static -o $@ $< -pthread

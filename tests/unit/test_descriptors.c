@@ -51,7 +51,7 @@ static void test_beyond_the_limit(void **state)
 /* --- mappings --- */
 
 #define PAGE ((size_t)4096)
-static int gone[8];
+static _Atomic int gone[8];
 
 static void count_gone(unsigned table)
 {
@@ -67,7 +67,8 @@ static int forget(void **state)
 {
     (void)state;
     mappings_forget();
-    memset(gone, 0, sizeof gone);
+    for (size_t i = 0; i < sizeof gone / sizeof *gone; i++)
+        gone[i] = 0;
     return 0;
 }
 

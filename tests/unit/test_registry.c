@@ -184,7 +184,7 @@ static void test_is_something_else(void **state)
     size_t size = sizeof(struct registry_layout);
     (void)state;
     struct registry registry = opened();
-    struct registry_layout *whole = malloc(size);
+    struct registry_layout *whole = aligned_alloc(_Alignof(struct registry_layout), size);
     assert_non_null(whole);
     memcpy(whole, map_of(&registry), size);
     registry_close(&registry);
