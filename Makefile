@@ -83,18 +83,29 @@ uninstall:
 	(cd "$$staged" && find . -depth -type d -path '*lockshim*' -print0) | \
 		(cd "$(DESTDIR)/" && xargs -0r rmdir --ignore-fail-on-non-empty 2>/dev/null || :)
 
+# As a check it is told by a line for each, and its log.
+CHECKS += check-lint
+.PHONY: check-lint
+check-lint:
+	@$(REPORT) lint $(foreach lint,format tidy cppcheck shell manual spelling,\
+		$(lint)='$(MAKE) -s BUILD=$(BUILD) lint-$(lint)')
+
 lint: lint-format lint-tidy lint-cppcheck lint-shell lint-manual lint-spelling
 .PHONY: lint-format lint-tidy lint-cppcheck lint-shell lint-manual lint-spelling
 lint-format:
 	clang-format --dry-run -Werror $(sort $(LINT_C))
-# All files by the flags of those that need most; a file of flags needs no quoting.
-LINT_CFLAGS = $(filter-out -I.,$(BASE_CFLAGS)) $(shell pkg-config --cflags libbsd-overlay inih ncursesw smartcols) \
+# All files by the flags of those that need most; a file of flags needs no quoting. The store includes
+# libbsd by name, which the overlay's headers don't take.
+LINT_CFLAGS = $(filter-out -I.,$(BASE_CFLAGS)) $(shell pkg-config --cflags inih ncursesw smartcols $(1)) \
 	-I'$(CURDIR)' -DLIBDIR='"/"' -DSHIMSETDIR='"/"' -DLIBEXECDIR='"/"' -DTABLESTORE_VERSION='"0"'
+LINT_STORE_C = $(filter store/% tests/store/%,$(sort $(filter %.c,$(LINT_C))))
 lint-tidy:
-	@mkdir -p $(BUILD)/lint
-	@printf '%s\n' $(LINT_CFLAGS) >$(BUILD)/lint/compile_flags.txt
-	printf '%s\n' $(sort $(filter %.c,$(LINT_C))) | \
-		xargs -P2 -n8 sh -c 'clang-tidy -p $(BUILD)/lint --quiet "$$@" 2>/dev/null' tidy
+	@mkdir -p $(BUILD)/lint/store
+	@printf '%s\n' $(call LINT_CFLAGS,libbsd-overlay) >$(BUILD)/lint/compile_flags.txt
+	@printf '%s\n' $(call LINT_CFLAGS,libbsd) >$(BUILD)/lint/store/compile_flags.txt
+	{ printf '$(BUILD)/lint/store %s\n' $(LINT_STORE_C); \
+	  printf '$(BUILD)/lint %s\n' $(filter-out $(LINT_STORE_C),$(sort $(filter %.c,$(LINT_C)))); } | \
+		xargs -P$$(nproc) -L1 sh -c 'clang-tidy -p "$$1" --quiet "$$2" 2>/dev/null' tidy
 lint-cppcheck:
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
 		--suppressions-list=tests/cppcheck-suppressions --error-exitcode=1 -I. -D_GNU_SOURCE \

@@ -180,7 +180,7 @@ static void save_move(struct touch *touch, const struct undo_name *from, const s
     char path[RESOLVE_SIZE], other[RESOLVE_SIZE];
     struct table *table = to->place->table != NULL ? to->place->table : from->place->table;
     struct table *second = from->place->table;
-    if (!resolve_path(from->directory, from->path, false, path) ||
+    if (table == NULL || !resolve_path(from->directory, from->path, false, path) ||
         !resolve_path(to->directory, to->path, false, other))
         return;
     if (table != NULL && undo_guards(table)) {

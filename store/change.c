@@ -88,7 +88,8 @@ bool tablestore_delete(tablestore *table, const int64_t *ids, size_t count,
     if (count == 0)
         return true;
     int64_t *sorted = calloc(count, sizeof *sorted);
-    struct place **places = calloc(count, sizeof *places);
+    struct place **places =
+        calloc(count, sizeof *places); // NOLINT(bugprone-sizeof-expression): pointers
     bool done = (sorted != NULL && places != NULL) || memory_failure(error);
     size_t unique = 0;
     if (done) {

@@ -80,7 +80,8 @@ static void insertion_free(struct insertion *insertion)
 static bool resolve(const struct schema *schema, const struct tablestore_row *row,
                     const struct tablestore_value **values, struct tablestore_error *error)
 {
-    memset(values, 0, schema->count * sizeof *values);
+    for (size_t i = 0; i < schema->count; i++)
+        values[i] = NULL;
     for (size_t i = 0; i < row->count; i++) {
         const struct tablestore_assignment *assignment = &row->assignments[i];
         size_t field;
@@ -214,7 +215,8 @@ static bool prepare(struct insertion *insertion, const struct tablestore_row *ro
     const struct schema *schema = &insertion->table->schema;
     insertion->columns = calloc(schema->count, sizeof *insertion->columns);
     insertion->slots = calloc(row_count + 1, sizeof *insertion->slots);
-    const struct tablestore_value **values = calloc(schema->count, sizeof *values);
+    const struct tablestore_value **values =
+        calloc(schema->count, sizeof *values); // NOLINT(bugprone-sizeof-expression): pointers
     bool done = (insertion->columns != NULL && insertion->slots != NULL && values != NULL) ||
                 memory_failure(error);
     int64_t next_id = insertion->sizes->id_count;

@@ -186,8 +186,9 @@ static bool reshape_slots(struct reshape *reshape, size_t position, bool add,
     size_t skipped = add ? 0 : 4;
     int64_t length = add ? (int64_t)reshape->schema.default_blocks[position].length : 0;
     struct bytes content = {0};
-    bool done = bytes_reserve(&content, image->slots.length + 4 * (size_t)image_slot_count(image));
-    for (int64_t slot = 0; done && slot < image_slot_count(image); slot++) {
+    int64_t count = image_slot_count(image);
+    bool done = bytes_reserve(&content, image->slots.length + 4 * (size_t)count);
+    for (int64_t slot = 0; done && slot < count; slot++) {
         const unsigned char *line = image_slot(image, slot);
         int64_t row = reshape->rows[slot] == DEAD_SLOT ? 0 : reshape->rows[slot];
         unsigned char offset[4];

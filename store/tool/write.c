@@ -106,10 +106,10 @@ int command_set_default(const struct options *options, char **arguments, size_t 
     struct tablestore_assignment *assignments;
     size_t made;
     int status = open_with_assignments(options, arguments, count, &table, &assignments, &made);
-    if (status == EXIT_DONE && made != 1)
+    if (status == EXIT_DONE && (made != 1 || assignments == NULL))
         status = misused("set-default takes one FIELD=TEXT or --null FIELD");
-    if (status == EXIT_DONE &&
-        !tablestore_set_default(table, assignments[0].field, &assignments[0].value, &error))
+    else if (status == EXIT_DONE &&
+             !tablestore_set_default(table, assignments[0].field, &assignments[0].value, &error))
         status = failed(&error);
     free(assignments);
     tablestore_close(table);

@@ -45,7 +45,7 @@ int main(int argc, char **argv)
     }
     while (environ[own] != NULL)
         own++;
-    environment = calloc((size_t)(variables + own + 1), sizeof *environment);
+    environment = calloc((size_t)variables + (size_t)own + 1, sizeof *environment);
     if (environment == NULL)
         die("memory");
     memcpy(environment, argv + 1, (size_t)variables * sizeof *argv);

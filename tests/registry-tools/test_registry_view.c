@@ -296,7 +296,7 @@ static void test_counters_and_times(void **state)
     struct registry_head head;
     assert_true(registry_look(&made, &head));
     for (int i = 1; i <= 100; i++) /* more than the head has room for */
-        registry_held(&made, &head, 1000u * (unsigned)i);
+        registry_held(&made, &head, 1000 * (uint64_t)i);
     assert_true(registry_write(&made, 0, &head, sizeof head));
     assert_true(registry_view_hold_times(&view, &times));
     assert_int_equal(times.count, 100);

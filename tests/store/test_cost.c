@@ -85,7 +85,7 @@ static void test_insert_is_constant(void **state)
     assert_true(large[1] < small[1] + 200);
     FILE *ids = fopen("large/_id_pos", "rb");
     unsigned char block[5];
-    assert_true(ids != NULL && fseek(ids, 5 * 1000001, SEEK_SET) == 0);
+    assert_true(ids != NULL && fseek(ids, 5L * 1000001, SEEK_SET) == 0);
     assert_int_equal(fread(block, 1, 5, ids), 5);
     assert_memory_equal(block, "-\x40\x0f\x42\x36", 5);
     fclose(ids);

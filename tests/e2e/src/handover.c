@@ -108,7 +108,8 @@ static int wait_for(const char *file, struct shared *shared, uint64_t rounds)
     if (took == NULL)
         return 1;
     qsort(took, rounds, sizeof *took, compare);
-    printf("%.0f %.0f %.0f\n", (double)took[rounds / 2] / 1e3, (double)took[rounds * 9 / 10] / 1e3,
+    uint64_t middle = rounds / 2, most = rounds * 9 / 10;
+    printf("%.0f %.0f %.0f\n", (double)took[middle] / 1e3, (double)took[most] / 1e3,
            (double)took[rounds - 1] / 1e3);
     free(took);
     return 0;

@@ -111,7 +111,7 @@ static void sleep_in_kernel(void)
     ready();
     pid_t child = vfork(); /* NOLINT: what it is here for */
     if (child == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* NOLINT: a bare system call */
         for (;;)
             pause();
     }
