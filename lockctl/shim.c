@@ -187,6 +187,19 @@ static bool loader_finds(const char *entry)
     return loaded != NULL || dlerror() == NULL;
 }
 
+/* Is there a shim for musl, or one for 32-bit programs? The shim's own alone is no set. */
+static bool has_others(const char *directory)
+{
+    static const char *const places[] = {"/$LIB/", "/lib32/", "/lib/i386-linux-gnu/"};
+    char path[PATH_MAX];
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        int length = snprintf(path, sizeof path, "%s%s" SHIM_NAME, directory, places[i]);
+        if (length < (int)sizeof path && exists(path))
+            return true;
+    }
+    return false;
+}
+
 /* The entry for a set of shims in `directory`, if this shim is one of it; or NULL. */
 static char *entry_in_set(const char *shim, const char *directory)
 {
@@ -194,11 +207,11 @@ static char *entry_in_set(const char *shim, const char *directory)
     char entry[PATH_MAX];
     if (kernel_fstatat(AT_FDCWD, shim, &status, 0) != 0 ||
         !is_same_file(&status, directory, "/lib64/" SHIM_NAME) ||
-        !is_same_file(&status, directory, "/lib/" SHIM_NAME) || judge_name(directory) != NULL)
+        !is_same_file(&status, directory, "/lib/" SHIM_NAME) || judge_name(directory) != NULL ||
+        !has_others(directory))
         return NULL;
     int length = snprintf(entry, sizeof entry, "%s/$LIB/" SHIM_NAME, directory);
-    return length < (int)sizeof entry && exists(entry) && loader_finds(entry) ? copy_text(entry)
-                                                                              : NULL;
+    return length < (int)sizeof entry && loader_finds(entry) ? copy_text(entry) : NULL;
 }
 
 const char *shim_entry(const char *shim)

@@ -4,6 +4,9 @@
 # protector or thread-local storage of another model might not be set up yet when it is called.
 SHIM_CFLAGS := -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-stack-protector \
 	-fno-builtin-dprintf -U_FORTIFY_SOURCE
+SHIM_LDFLAGS := -Wl,-z,initfirst -Wl,-z,nodelete -Wl,-z,defs -Wl,-Bsymbolic-functions \
+	-Wl,-z,noseparate-code -Wl,-z,norelro -Wl,-O1 -Wl,--hash-style=gnu -Wl,--sort-section=name \
+	-Wl,-soname,liblockshim.so
 SHIM_SHARED_SOURCES := shim/settings.c $(wildcard shim/lock/*.c shim/program/*.c)
 # Taking a lock over is lockctl's: no part of the shim.
 TAKEOVER_SOURCES := $(wildcard shim/lock/takeover*.c)
@@ -39,11 +42,8 @@ $(BUILD)/liblockshim.so: $(PLAIN)/liblockshim.so
 	cp $< $@
 else
 $(BUILD)/liblockshim.so: $(SHIM_OBJECTS) $(BUILD)/obj/shim/liblockshim.map
-	$(CC) -shared $(BASE_LDFLAGS) $(LDFLAGS) -Wl,-z,initfirst -Wl,-z,nodelete -Wl,-z,defs \
-		-Wl,-Bsymbolic-functions \
-		-Wl,-z,noseparate-code -Wl,-z,norelro -Wl,-O1 -Wl,--hash-style=gnu -Wl,--sort-section=name \
-		-Wl,-soname,liblockshim.so -Wl,--version-script=$(BUILD)/obj/shim/liblockshim.map \
-		-o $@ $(SHIM_OBJECTS)
+	$(CC) -shared $(BASE_LDFLAGS) $(LDFLAGS) $(SHIM_LDFLAGS) \
+		-Wl,--version-script=$(BUILD)/obj/shim/liblockshim.map -o $@ $(SHIM_OBJECTS)
 endif
 
 # Builds for programs of another libc, and the directory from which each program's own loader takes
@@ -52,6 +52,7 @@ endif
 # called so. So one entry serves both, and neither complains of the other's.
 SHIM_SET := $(BUILD)/lockshim
 SHIM_SET_DIRS := $(patsubst %,lib/%,$(shell $(CC) -print-multiarch 2>/dev/null)) lib64 lib
+SHIM_I386_DIRS := lib32 lib/i386-linux-gnu
 SHIM_MUSL_CC := $(if $(SANITIZE),,$(shell command -v musl-gcc 2>/dev/null))
 SHIM_MUSL_OBJECTS := $(SHIM_SOURCES:%.c=$(BUILD)/musl/%.o)
 # musl's own headers convert signs in macros; the unnamed members of interpose/musl.h are Microsoft's.
@@ -79,26 +80,56 @@ $(BUILD)/musl/liblockshim.so: $(SHIM_MUSL_OBJECTS) $(BUILD)/musl/liblockshim.map
 		-Wl,-soname,liblockshim.so -Wl,--version-script=$(BUILD)/musl/liblockshim.map \
 		-o $@ $(SHIM_MUSL_OBJECTS)
 
-ifneq ($(SHIM_MUSL_CC),)
+# For 32-bit programs on a 64-bit machine. Behind the entry points all is built with 64-bit offsets
+# and times; the entry points themselves are those of either width.
+SHIM_I386_CC := $(if $(SANITIZE),,$(if $(filter x86_64-%,$(shell $(CC) -dumpmachine 2>/dev/null)),\
+	$(shell command -v i686-linux-gnu-gcc 2>/dev/null)))
+SHIM_I386_LIBC := $(firstword $(wildcard /lib32/libc.so.6 /lib/i386-linux-gnu/libc.so.6))
+SHIM_I386_OBJECTS := $(SHIM_SOURCES:%.c=$(BUILD)/i386/%.o)
+SHIM_I386_CFLAGS = $(filter-out -fsanitize=%,$(BASE_CFLAGS)) \
+	$(if $(filter shim/interpose/%,$<),,-D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64)
+
+$(BUILD)/i386/%.o: %.c
+	@mkdir -p $(@D)
+	$(SHIM_I386_CC) $(SHIM_I386_CFLAGS) $(CFLAGS) $(SHIM_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/i386/liblockshim.map: shim/interpose/symbols.def
+	@mkdir -p $(@D)
+	{ echo '{ global:'; sed -nE 's/^(EARLY|SYMBOL|GLIBC|EARLY_GLIBC|SINCE|TIME64)\(([A-Za-z0-9_]+).*/  \2;/p' $<; \
+	  echo 'local: *; };'; } > $@
+
+$(BUILD)/i386/liblockshim.so: $(SHIM_I386_OBJECTS) $(BUILD)/i386/liblockshim.map
+	$(SHIM_I386_CC) -shared $(BASE_LDFLAGS) $(LDFLAGS) $(SHIM_LDFLAGS) \
+		-Wl,--version-script=$(BUILD)/i386/liblockshim.map -o $@ $(SHIM_I386_OBJECTS)
+
+SHIM_I386_SO := $(if $(SHIM_I386_CC),$(BUILD)/i386/liblockshim.so)
+SHIM_SET_MEMBERS := $(if $(SHIM_MUSL_CC),$(BUILD)/musl/liblockshim.so) $(SHIM_I386_SO)
+ifneq ($(strip $(SHIM_SET_MEMBERS)),)
 all: $(SHIM_SET)
 endif
 .PHONY: $(SHIM_SET)
-$(SHIM_SET): $(BUILD)/liblockshim.so $(BUILD)/musl/liblockshim.so
+$(SHIM_SET): $(BUILD)/liblockshim.so $(SHIM_SET_MEMBERS)
 	@for directory in $(SHIM_SET_DIRS); do mkdir -p $@/$$directory && \
 		ln -sfr $(BUILD)/liblockshim.so $@/$$directory/ || exit 1; done
-	@mkdir -p '$@/$$LIB' && ln -sfr $(BUILD)/musl/liblockshim.so '$@/$$LIB/'
+	@$(if $(SHIM_MUSL_CC),mkdir -p '$@/$$LIB' && ln -sfr $(BUILD)/musl/liblockshim.so '$@/$$LIB/')
+	@$(if $(SHIM_I386_CC),for directory in $(SHIM_I386_DIRS); do mkdir -p $@/$$directory && \
+		ln -sfr $(BUILD)/i386/liblockshim.so $@/$$directory/ || exit 1; done)
 
 .PHONY: install-shim install-shim-set
 INSTALLS += install-shim
 install-shim: $(BUILD)/liblockshim.so
 	install -D -m 0644 $< $(DESTDIR)$(SHIMDIR)/liblockshim.so
-ifneq ($(SHIM_MUSL_CC),)
+ifneq ($(strip $(SHIM_SET_MEMBERS)),)
 INSTALLS += install-shim-set
-install-shim-set: $(BUILD)/musl/liblockshim.so install-shim
+install-shim-set: $(SHIM_SET_MEMBERS) install-shim
 	for directory in $(SHIM_SET_DIRS); do mkdir -p $(DESTDIR)$(SHIMSETDIR)/$$directory && \
 		{ [ $(SHIMSETDIR)/$$directory = $(SHIMDIR) ] || \
 		ln -sfr $(DESTDIR)$(SHIMDIR)/liblockshim.so $(DESTDIR)$(SHIMSETDIR)/$$directory/; } || exit 1; done
-	install -D -m 0644 $< '$(DESTDIR)$(SHIMSETDIR)/$$LIB/liblockshim.so'
+	$(if $(SHIM_MUSL_CC),install -D -m 0644 $(BUILD)/musl/liblockshim.so \
+		'$(DESTDIR)$(SHIMSETDIR)/$$LIB/liblockshim.so')
+	$(if $(SHIM_I386_CC),install -D -m 0644 $(BUILD)/i386/liblockshim.so $(DESTDIR)$(SHIMSETDIR)/lib32/liblockshim.so && \
+		mkdir -p $(DESTDIR)$(SHIMSETDIR)/lib/i386-linux-gnu && \
+		ln -sfr $(DESTDIR)$(SHIMSETDIR)/lib32/liblockshim.so $(DESTDIR)$(SHIMSETDIR)/lib/i386-linux-gnu/)
 endif
 
--include $(SHIM_OBJECTS:.o=.d) $(SHIM_SHARED_OBJECTS:.o=.d) $(SHIM_MUSL_OBJECTS:.o=.d)
+-include $(SHIM_OBJECTS:.o=.d) $(SHIM_SHARED_OBJECTS:.o=.d) $(SHIM_MUSL_OBJECTS:.o=.d) $(SHIM_I386_OBJECTS:.o=.d)

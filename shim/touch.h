@@ -58,11 +58,16 @@ static inline bool touch_guarding(void)
 
 /*
  * Could this be a text of the program's? NULL, small numbers and the kernel's half of the addresses
- * are passed on unread, for the kernel to answer EFAULT. (Bit 55 is below a pointer's tags.)
+ * are passed on unread, for the kernel to answer EFAULT. (Bit 55 is below a pointer's tags; a
+ * 32-bit program has all addresses but the last two pages.)
  */
 static inline bool touch_is_text(const char *path)
 {
+#if UINTPTR_MAX > UINT32_MAX
     return __builtin_expect((uintptr_t)path >= 4096 && ((uintptr_t)path >> 55 & 1) == 0, 1);
+#else
+    return __builtin_expect((uintptr_t)path >= 4096 && (uintptr_t)path < (uintptr_t)-8192, 1);
+#endif
 }
 
 /*

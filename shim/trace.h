@@ -61,6 +61,8 @@ struct trace_record {
     uint64_t time; /* CLOCK_MONOTONIC, nanoseconds */
 };
 
+_Static_assert(sizeof(struct trace_record) == 48, "the same for 32- and 64-bit programs");
+
 extern bool trace_on;
 
 /* Once, at the start: the value of LOCKSHIM_TRACE, or NULL. */

@@ -306,7 +306,7 @@ static uint64_t size_of_vector(const struct iovec *vector, uint64_t count)
     uint64_t size = 0;
     while (count > 0) {
         uint64_t piece = count < 16 ? count : 16;
-        if (!read_memory(vector, parts, piece * sizeof *parts))
+        if (!read_memory(vector, parts, (size_t)piece * sizeof *parts))
             return TOUCH_TO_END;
         for (uint64_t i = 0; i < piece; i++) {
             if (parts[i].iov_len > INT64_MAX - size)

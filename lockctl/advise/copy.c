@@ -72,7 +72,8 @@ static int copy_content(int from_directory, const char *from, int to_directory, 
 static int copy_directory(int from_directory, const char *from, int to_directory, const char *to,
                           const struct stat *status, struct copied *copied, int depth)
 {
-    struct timespec times[2] = {status->st_atim, status->st_mtim};
+    struct kernel_time times[2] = {kernel_time_of(status->st_atim),
+                                   kernel_time_of(status->st_mtim)};
     if (depth >= DEEPEST)
         return -ELOOP;
     int result = undo_copy_other(from_directory, from, status, to_directory, to);

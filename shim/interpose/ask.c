@@ -3,37 +3,7 @@
  * them), under `session` and `call` they are none. And the working directory, on which the meaning
  * of relative paths depends.
  */
-#include "shim/interpose/real.h"
-#include "shim/touch.h"
-
-#define ASK(type, failure, directory, path, follow, call)                                          \
-    GUARDED(type, failure, touch_path(&touch, directory, path, follow, TOUCH_ASK), call)
-
-static bool follows(int flags)
-{
-    return (flags & AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-/*
- * stat and its relatives follow a link at the end. Whether there is one the same call tells when it
- * does not follow: `plain` is that call, and its answer is the answer unless `is_link`.
- */
-#define ASK_STATUS(directory, path, follow, plain, is_link, call)                                  \
-    struct touch touch;                                                                            \
-    enum touch_answer answer =                                                                     \
-        touch_guarding() ? touch_asks(&touch, directory, path, follow) : TOUCH_NOBODYS;            \
-    if (answer == TOUCH_UNLESS_LINK) {                                                             \
-        int plainly = plain;                                                                       \
-        if (plainly != 0 || !(is_link))                                                            \
-            return plainly;                                                                        \
-        if (touch_path(&touch, directory, path, true, TOUCH_ASK))                                  \
-            answer = TOUCH_BEGUN;                                                                  \
-    }                                                                                              \
-    if (answer != TOUCH_BEGUN)                                                                     \
-        return call;                                                                               \
-    int result = touch.error != 0 ? -1 : (call);                                                   \
-    touch_end(&touch);                                                                             \
-    return result
+#include "shim/interpose/ask.h"
 
 INTERPOSE int stat(const char *path, struct stat *status)
 {
@@ -59,26 +29,26 @@ INTERPOSE int lstat64(const char *path, struct stat64 *status)
 
 INTERPOSE int fstatat(int directory, const char *path, struct stat *status, int flags)
 {
-    ASK_STATUS(directory, path, follows(flags),
+    ASK_STATUS(directory, path, ask_follows(flags),
                REAL(fstatat)(directory, path, status, flags | AT_SYMLINK_NOFOLLOW),
-               follows(flags) && S_ISLNK(status->st_mode),
+               ask_follows(flags) && S_ISLNK(status->st_mode),
                REAL(fstatat)(directory, path, status, flags));
 }
 
 INTERPOSE int fstatat64(int directory, const char *path, struct stat64 *status, int flags)
 {
-    ASK_STATUS(directory, path, follows(flags),
+    ASK_STATUS(directory, path, ask_follows(flags),
                REAL(fstatat64)(directory, path, status, flags | AT_SYMLINK_NOFOLLOW),
-               follows(flags) && S_ISLNK(status->st_mode),
+               ask_follows(flags) && S_ISLNK(status->st_mode),
                REAL(fstatat64)(directory, path, status, flags));
 }
 
 /* The type is asked for even where the program does not want it: it tells whether it is a link. */
 INTERPOSE int statx(int directory, const char *path, int flags, unsigned mask, struct statx *status)
 {
-    ASK_STATUS(directory, path, follows(flags),
+    ASK_STATUS(directory, path, ask_follows(flags),
                REAL(statx)(directory, path, flags | AT_SYMLINK_NOFOLLOW, mask | STATX_TYPE, status),
-               follows(flags) && S_ISLNK(status->stx_mode),
+               ask_follows(flags) && S_ISLNK(status->stx_mode),
                REAL(statx)(directory, path, flags, mask, status));
 }
 
@@ -107,14 +77,14 @@ INTERPOSE int __lxstat64(int version, const char *path, struct stat64 *status)
 INTERPOSE int __fxstatat(int version, int directory, const char *path, struct stat *status,
                          int flags)
 {
-    ASK(int, -1, directory, path, follows(flags),
+    ASK(int, -1, directory, path, ask_follows(flags),
         REAL(__fxstatat)(version, directory, path, status, flags));
 }
 
 INTERPOSE int __fxstatat64(int version, int directory, const char *path, struct stat64 *status,
                            int flags)
 {
-    ASK(int, -1, directory, path, follows(flags),
+    ASK(int, -1, directory, path, ask_follows(flags),
         REAL(__fxstatat64)(version, directory, path, status, flags));
 }
 
@@ -125,7 +95,8 @@ INTERPOSE int access(const char *path, int mode)
 
 INTERPOSE int faccessat(int directory, const char *path, int mode, int flags)
 {
-    ASK(int, -1, directory, path, follows(flags), REAL(faccessat)(directory, path, mode, flags));
+    ASK(int, -1, directory, path, ask_follows(flags),
+        REAL(faccessat)(directory, path, mode, flags));
 }
 
 INTERPOSE int eaccess(const char *path, int mode)

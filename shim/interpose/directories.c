@@ -2,6 +2,7 @@
  * Reading directories, by libc functions that open inside. A walk over a tree is one touch of where
  * it begins, and of what its callbacks touch by themselves.
  */
+#include "shim/interpose/opened.h"
 #include "shim/interpose/real.h"
 #include "shim/touch.h"
 
@@ -98,7 +99,7 @@ INTERPOSE int nftw64(const char *path, __nftw64_func_t each, int descriptors_at_
 }
 
 /* Several roots, of which two tables at most are known; a walk over more is rare. */
-static bool touch_roots(struct touch *touch, char *const *paths)
+bool walk_touches(struct touch *touch, char *const *paths)
 {
     if (!touch_is_text((const char *)paths))
         return false;
@@ -119,17 +120,17 @@ static bool touch_roots(struct touch *touch, char *const *paths)
 INTERPOSE FTS *fts_open(char *const *paths, int options,
                         int (*compare)(const FTSENT **, const FTSENT **))
 {
-    GUARDED(FTS *, NULL, touch_roots(&touch, paths), REAL(fts_open)(paths, options, compare));
+    GUARDED(FTS *, NULL, walk_touches(&touch, paths), REAL(fts_open)(paths, options, compare));
 }
 
 INTERPOSE FTS64 *fts64_open(char *const *paths, int options,
                             int (*compare)(const FTSENT64 **, const FTSENT64 **))
 {
-    GUARDED(FTS64 *, NULL, touch_roots(&touch, paths), REAL(fts64_open)(paths, options, compare));
+    GUARDED(FTS64 *, NULL, walk_touches(&touch, paths), REAL(fts64_open)(paths, options, compare));
 }
 
 /* The directory in which the pattern's first wildcard is looked up. */
-static bool touch_pattern(struct touch *touch, const char *pattern)
+bool pattern_touches(struct touch *touch, const char *pattern)
 {
     char directory[4096];
     size_t plain = pattern != NULL ? strcspn(pattern, "*?[{~\\") : sizeof directory;
@@ -144,13 +145,13 @@ static bool touch_pattern(struct touch *touch, const char *pattern)
 
 INTERPOSE int glob(const char *pattern, int flags, int (*error)(const char *, int), glob_t *found)
 {
-    GUARDED(int, GLOB_ABORTED, touch_pattern(&touch, pattern),
+    GUARDED(int, GLOB_ABORTED, pattern_touches(&touch, pattern),
             REAL(glob)(pattern, flags, error, found));
 }
 
 INTERPOSE int glob64(const char *pattern, int flags, int (*error)(const char *, int),
                      glob64_t *found)
 {
-    GUARDED(int, GLOB_ABORTED, touch_pattern(&touch, pattern),
+    GUARDED(int, GLOB_ABORTED, pattern_touches(&touch, pattern),
             REAL(glob64)(pattern, flags, error, found));
 }

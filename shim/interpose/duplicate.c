@@ -1,4 +1,5 @@
 /* Copies of descriptors, and those that arrive from other processes. */
+#include "shim/interpose/opened.h"
 #include "shim/interpose/real.h"
 #include "shim/lock/kernel.h"
 #include "shim/lock/own.h"
@@ -62,7 +63,7 @@ INTERPOSE int dup3(int from, int to, int flags)
     DUPLICATE_TO(from, to, REAL(dup3)(from, to, flags));
 }
 
-static int after_fcntl(int descriptor, int command, int result)
+int after_fcntl(int descriptor, int command, int result)
 {
     if (result < 0)
         return result;
@@ -73,13 +74,6 @@ static int after_fcntl(int descriptor, int command, int result)
         return result & ~O_NOFOLLOW;
     return result;
 }
-
-#define FCNTL(real)                                                                                \
-    va_list arguments;                                                                             \
-    va_start(arguments, command);                                                                  \
-    long argument = va_arg(arguments, long);                                                       \
-    va_end(arguments);                                                                             \
-    return after_fcntl(descriptor, command, real(descriptor, command, argument))
 
 INTERPOSE int fcntl(int descriptor, int command, ...)
 {
@@ -98,8 +92,11 @@ INTERPOSE int __fcntl(int descriptor, int command, ...)
 
 /* --- descriptors from other processes --- */
 
-static void look_at_received(struct msghdr *message)
+void received_message(const struct msghdr *given)
 {
+    struct msghdr *message = (struct msghdr *)given;
+    if (message->msg_controllen == 0)
+        return;
     for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part != NULL;
          part = CMSG_NXTHDR(message, part)) {
         if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS ||
@@ -114,11 +111,17 @@ static void look_at_received(struct msghdr *message)
     }
 }
 
+void received_messages(const struct mmsghdr *messages, long count)
+{
+    for (long i = 0; i < count; i++)
+        received_message(&messages[i].msg_hdr);
+}
+
 INTERPOSE ssize_t recvmsg(int socket, struct msghdr *message, int flags)
 {
     ssize_t result = REAL(recvmsg)(socket, message, flags);
-    if (touch_guarding() && result >= 0 && message->msg_controllen > 0)
-        look_at_received(message);
+    if (touch_guarding() && result >= 0)
+        received_message(message);
     return result;
 }
 
@@ -126,10 +129,8 @@ INTERPOSE int recvmmsg(int socket, struct mmsghdr *messages, unsigned count, rec
                        struct timespec *timeout)
 {
     int result = REAL(recvmmsg)(socket, messages, count, flags, timeout);
-    for (int i = 0; touch_guarding() && i < result; i++) {
-        if (messages[i].msg_hdr.msg_controllen > 0)
-            look_at_received(&messages[i].msg_hdr);
-    }
+    if (touch_guarding())
+        received_messages(messages, result);
     return result;
 }
 

@@ -14,8 +14,8 @@ static bool changes(int protection, int flags, uint32_t word)
             ((word & DESCRIPTOR_WRITABLE) != 0 && touch_streams_matter(word)));
 }
 
-static void *map(void *(*real)(void *, size_t, int, int, int, off_t), void *address, size_t size,
-                 int protection, int flags, int descriptor, off_t offset)
+static void *map(void *(*real)(void *, size_t, int, int, int, off64_t), void *address, size_t size,
+                 int protection, int flags, int descriptor, off64_t offset)
 {
     struct touch touch;
     uint32_t word = (flags & MAP_ANONYMOUS) != 0 ? 0 : descriptor_word(descriptor);
@@ -36,12 +36,18 @@ static void *map(void *(*real)(void *, size_t, int, int, int, off_t), void *addr
     return result;
 }
 
+static void *narrow(void *address, size_t size, int protection, int flags, int descriptor,
+                    off64_t offset)
+{
+    return REAL(mmap)(address, size, protection, flags, descriptor, (off_t)offset);
+}
+
 INTERPOSE void *mmap(void *address, size_t size, int protection, int flags, int descriptor,
                      off_t offset)
 {
     if (__builtin_expect(descriptor_word(descriptor) == 0, 1) && (flags & MAP_FIXED) == 0)
         return REAL(mmap)(address, size, protection, flags, descriptor, offset);
-    return map(REAL(mmap), address, size, protection, flags, descriptor, offset);
+    return map(narrow, address, size, protection, flags, descriptor, offset);
 }
 
 INTERPOSE void *mmap64(void *address, size_t size, int protection, int flags, int descriptor,

@@ -14,6 +14,7 @@
 #include <glob.h>
 #include <spawn.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -59,6 +60,25 @@ int __fxstatat64(int version, int directory, const char *path, struct stat64 *st
 ssize_t __readlink_chk(const char *path, char *target, size_t size, size_t space);
 ssize_t __readlinkat_chk(int directory, const char *path, char *target, size_t size, size_t space);
 char *__realpath_chk(const char *path, char *resolved, size_t space);
+
+/* Of 32-bit machines, with 64-bit times; what is not looked at has no type here. */
+struct status_time64 {
+    uint64_t device, inode;
+    uint32_t st_mode;
+};
+int __stat64_time64(const char *path, struct status_time64 *status);
+int __lstat64_time64(const char *path, struct status_time64 *status);
+int __fstatat64_time64(int directory, const char *path, struct status_time64 *status, int flags);
+int __fcntl_time64(int descriptor, int command, ...);
+int __ioctl_time64(int descriptor, ioctl_request request, ...);
+ssize_t __recvmsg64(int socket, struct msghdr *message, int flags);
+int __recvmmsg64(int socket, struct mmsghdr *messages, unsigned count, recvmmsg_flags flags,
+                 void *timeout);
+int __ftw64_time64(const char *path, void *each, int descriptors_at_most);
+int __nftw64_time64(const char *path, void *each, int descriptors_at_most, int flags);
+void *__fts64_open_time64(char *const *paths, int options, void *compare);
+int __glob64_time64(const char *pattern, int flags, void *error, void *found);
+
 int pidfd_spawn(int *pidfd, const char *path, const posix_spawn_file_actions_t *actions,
                 const posix_spawnattr_t *attributes, char *const *arguments,
                 char *const *environment);

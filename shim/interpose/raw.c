@@ -2,6 +2,7 @@
  * syscall(): programs that make system calls by number come to the same entry points as those that
  * use the functions.
  */
+#include "shim/interpose/opened.h"
 #include "shim/interpose/real.h"
 #include "shim/lock/kernel.h"
 #include "shim/lock/own.h"
@@ -17,6 +18,11 @@ struct arguments {
 };
 
 #define A(index, type) ((type)arguments->value[index])
+
+/* An offset: on 32-bit machines two arguments, the lower half first. */
+#define OFFSET(index)                                                                              \
+    (sizeof(long) == 8 ? A(index, off64_t)                                                         \
+                       : (off64_t)((uint64_t)A((index) + 1, uint32_t) << 32 | A(index, uint32_t)))
 
 static long make_call(long number, const struct arguments *arguments)
 {
@@ -107,8 +113,16 @@ static bool call_on_names(long number, const struct arguments *arguments, long *
     case SYS_ftruncate:
         *result = ftruncate(A(0, int), A(1, off_t));
         return true;
+#ifdef SYS_truncate64
+    case SYS_truncate64:
+        *result = truncate64(A(0, const char *), OFFSET(1));
+        return true;
+    case SYS_ftruncate64:
+        *result = ftruncate64(A(0, int), OFFSET(1));
+        return true;
+#endif
     case SYS_fallocate:
-        *result = fallocate(A(0, int), A(1, int), A(2, off_t), A(3, off_t));
+        *result = fallocate64(A(0, int), A(1, int), OFFSET(2), OFFSET(sizeof(long) == 8 ? 3 : 4));
         return true;
     default:
         return false;
@@ -128,6 +142,9 @@ static bool is_nobodys(long number, const struct arguments *arguments)
     case SYS_pwritev:
     case SYS_pwritev2:
     case SYS_sendfile:
+#ifdef SYS_sendfile64
+    case SYS_sendfile64:
+#endif
     case SYS_ioctl:
         return descriptor_word(A(0, int)) == 0;
     case SYS_tee:
@@ -135,7 +152,11 @@ static bool is_nobodys(long number, const struct arguments *arguments)
     case SYS_copy_file_range:
     case SYS_splice:
         return descriptor_word(A(2, int)) == 0;
+#ifdef SYS_mmap2
+    case SYS_mmap2:
+#else
     case SYS_mmap:
+#endif
         return mappings_count == 0 &&
                ((A(3, int) & MAP_ANONYMOUS) != 0 || descriptor_word(A(4, int)) == 0);
     case SYS_munmap:
@@ -155,21 +176,26 @@ static bool call_on_data(long number, const struct arguments *arguments, long *r
         *result = write(A(0, int), A(1, const void *), A(2, size_t));
         return true;
     case SYS_pwrite64:
-        *result = pwrite64(A(0, int), A(1, const void *), A(2, size_t), A(3, off64_t));
+        *result = pwrite64(A(0, int), A(1, const void *), A(2, size_t), OFFSET(3));
         return true;
     case SYS_writev:
         *result = writev(A(0, int), A(1, const struct iovec *), A(2, int));
         return true;
     case SYS_pwritev:
-        *result = pwritev64(A(0, int), A(1, const struct iovec *), A(2, int), A(3, off64_t));
+        *result = pwritev64(A(0, int), A(1, const struct iovec *), A(2, int), OFFSET(3));
         return true;
     case SYS_pwritev2:
         *result =
-            pwritev64v2(A(0, int), A(1, const struct iovec *), A(2, int), A(3, off64_t), A(5, int));
+            pwritev64v2(A(0, int), A(1, const struct iovec *), A(2, int), OFFSET(3), A(5, int));
         return true;
     case SYS_sendfile:
+        *result = sendfile(A(0, int), A(1, int), A(2, off_t *), A(3, size_t));
+        return true;
+#ifdef SYS_sendfile64
+    case SYS_sendfile64:
         *result = sendfile64(A(0, int), A(1, int), A(2, off64_t *), A(3, size_t));
         return true;
+#endif
     case SYS_copy_file_range:
         *result = copy_file_range(A(0, int), A(1, off64_t *), A(2, int), A(3, off64_t *),
                                   A(4, size_t), A(5, unsigned));
@@ -184,10 +210,22 @@ static bool call_on_data(long number, const struct arguments *arguments, long *r
     case SYS_ioctl:
         *result = ioctl(A(0, int), A(1, ioctl_request), A(2, void *));
         return true;
+#ifdef SYS_mmap2
+    case SYS_mmap2:
+        *result = (long)mmap64(A(0, void *), A(1, size_t), A(2, int), A(3, int), A(4, int),
+                               (off64_t)A(5, unsigned long) << 12);
+        return true;
+    case SYS_mmap: /* its arguments are in memory */
+        arguments = A(0, const struct arguments *);
+        *result = (long)mmap64(A(0, void *), A(1, size_t), A(2, int), A(3, int), A(4, int),
+                               (off64_t)A(5, unsigned long));
+        return true;
+#else
     case SYS_mmap:
         *result =
             (long)mmap(A(0, void *), A(1, size_t), A(2, int), A(3, int), A(4, int), A(5, off_t));
         return true;
+#endif
     case SYS_munmap:
         *result = munmap(A(0, void *), A(1, size_t));
         return true;
@@ -220,6 +258,12 @@ static bool call_on_descriptors(long number, const struct arguments *arguments, 
         *result = dup3(A(0, int), A(1, int), A(2, int));
         return true;
     case SYS_fcntl:
+#ifdef SYS_fcntl64
+    case SYS_fcntl64:
+        /* libc's own is of one width; record locks have one layout for each. */
+        if (A(1, int) != F_DUPFD && A(1, int) != F_DUPFD_CLOEXEC && A(1, int) != F_GETFL)
+            return false;
+#endif
         *result = fcntl(A(0, int), A(1, int), A(2, long));
         return true;
     case SYS_flock:
@@ -232,6 +276,21 @@ static bool call_on_descriptors(long number, const struct arguments *arguments, 
         *result = recvmmsg(A(0, int), A(1, struct mmsghdr *), A(2, unsigned), A(3, recvmmsg_flags),
                            A(4, struct timespec *));
         return true;
+#ifdef SYS_recvmmsg_time64
+    case SYS_recvmmsg_time64:
+        *result = make_call(number, arguments);
+        received_messages(A(1, const struct mmsghdr *), *result);
+        return true;
+#endif
+#ifdef SYS_socketcall
+    case SYS_socketcall: /* its arguments are in memory */
+        *result = make_call(number, arguments);
+        if (*result >= 0 && A(0, int) == 17 /* SYS_RECVMSG of <linux/net.h> */)
+            received_message(A(1, struct msghdr *const *)[1]);
+        else if (*result >= 0 && A(0, int) == 19 /* SYS_RECVMMSG */)
+            received_messages(A(1, struct mmsghdr *const *)[1], *result);
+        return true;
+#endif
     case SYS_pidfd_getfd:
         *result = make_call(number, arguments);
         if (touch_guarding() && *result >= 0)
@@ -245,16 +304,44 @@ static bool call_on_descriptors(long number, const struct arguments *arguments, 
     }
 }
 
+#ifdef SYS_oldstat
+static long ask(long number, const struct arguments *arguments, bool follow)
+{
+    GUARDED(long, -1, touch_path(&touch, AT_FDCWD, A(0, const char *), follow, TOUCH_ASK),
+            make_call(number, arguments));
+}
+#endif
+
 static bool call_that_asks(long number, const struct arguments *arguments, long *result)
 {
     switch (number) {
-#ifdef SYS_stat
+#ifdef SYS_stat64
+    case SYS_stat64:
+        *result = stat64(A(0, const char *), A(1, struct stat64 *));
+        return true;
+    case SYS_lstat64:
+        *result = lstat64(A(0, const char *), A(1, struct stat64 *));
+        return true;
+    case SYS_fstatat64:
+        *result = fstatat64(A(0, int), A(1, const char *), A(2, struct stat64 *), A(3, int));
+        return true;
+    case SYS_oldstat: /* the kernel's older structures are not libc's */
+    case SYS_stat:
+        *result = ask(number, arguments, true);
+        return true;
+    case SYS_oldlstat:
+    case SYS_lstat:
+        *result = ask(number, arguments, false);
+        return true;
+#elif defined(SYS_stat)
     case SYS_stat:
         *result = stat(A(0, const char *), A(1, struct stat *));
         return true;
     case SYS_lstat:
         *result = lstat(A(0, const char *), A(1, struct stat *));
         return true;
+#endif
+#ifdef SYS_access
     case SYS_access:
         *result = access(A(0, const char *), A(1, int));
         return true;
@@ -262,9 +349,11 @@ static bool call_that_asks(long number, const struct arguments *arguments, long 
         *result = readlink(A(0, const char *), A(1, char *), A(2, size_t));
         return true;
 #endif
+#ifdef SYS_newfstatat
     case SYS_newfstatat:
         *result = fstatat(A(0, int), A(1, const char *), A(2, struct stat *), A(3, int));
         return true;
+#endif
     case SYS_statx:
         *result =
             statx(A(0, int), A(1, const char *), A(2, int), A(3, unsigned), A(4, struct statx *));

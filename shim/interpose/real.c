@@ -53,11 +53,16 @@ static ssize_t early_write(int descriptor, const void *data, size_t size)
     return set_errno(kernel_write(descriptor, data, size));
 }
 
+static void *early_mmap64(void *address, size_t size, int protection, int flags, int descriptor,
+                          off64_t offset)
+{
+    return (void *)set_errno(kernel_map(address, size, protection, flags, descriptor, offset));
+}
+
 static void *early_mmap(void *address, size_t size, int protection, int flags, int descriptor,
                         off_t offset)
 {
-    return (void *)set_errno(
-        KERNEL_CALL(SYS_mmap, address, size, protection, flags, descriptor, offset));
+    return early_mmap64(address, size, protection, flags, descriptor, offset);
 }
 
 static int early_munmap(void *address, size_t size)
@@ -94,7 +99,6 @@ static ssize_t early_readlink(const char *path, char *target, size_t size)
 #define early___open64 early_open
 #define early_openat64 early_openat
 #define early___write early_write
-#define early_mmap64 early_mmap
 #define early___close early_close
 #define early_fcntl64 early_fcntl
 

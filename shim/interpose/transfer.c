@@ -3,10 +3,9 @@
  * each. And asynchronous writes, which a helper thread of libc makes later: while the descriptor is
  * open its session covers them.
  */
+#include "shim/interpose/opened.h"
 #include "shim/interpose/real.h"
 #include "shim/touch.h"
-
-#include <linux/fs.h>
 
 /* Where the offset stands, or NULL. */
 #define RANGE_BEHIND(where, many)                                                                  \
@@ -43,21 +42,9 @@ INTERPOSE ssize_t tee(int from, int to, size_t size, unsigned flags)
     GUARDED_DESCRIPTOR(ssize_t, -1, to, TOUCH_CHANGE, REAL(tee)(from, to, size, flags));
 }
 
-static bool ioctl_changes(unsigned request)
-{
-    return request == FICLONE || request == FICLONERANGE || request == FIDEDUPERANGE;
-}
-
 INTERPOSE int ioctl(int descriptor, ioctl_request request, ...)
 {
-    va_list arguments;
-    va_start(arguments, request);
-    void *argument = va_arg(arguments, void *);
-    va_end(arguments);
-    if (!ioctl_changes((unsigned)request))
-        return REAL(ioctl)(descriptor, request, argument);
-    GUARDED_DESCRIPTOR(int, -1, descriptor, TOUCH_CHANGE,
-                       REAL(ioctl)(descriptor, request, argument));
+    IOCTL(REAL(ioctl));
 }
 
 #define RANGE_OF(request)                                                                          \

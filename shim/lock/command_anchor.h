@@ -60,6 +60,11 @@ struct command_anchor {
     struct command_entry entries[];
 };
 
+/* Members may be of either width. */
+_Static_assert(sizeof(struct command_entry) == 72 &&
+                   offsetof(struct command_anchor, entries) == 296,
+               "the same for 32- and 64-bit programs");
+
 #define COMMAND_MAGIC "lockcmd"
 #define COMMAND_VERSION 2u
 

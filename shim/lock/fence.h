@@ -16,17 +16,22 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define FENCE_MAGIC 0x65636e6566736c21ull
 
 struct fence {
-    uint64_t magic;               /* FENCE_MAGIC; who looks at it from outside asks for this, */
+    _Alignas(8) uint64_t magic;   /* FENCE_MAGIC; who looks at it from outside asks for this, */
     uint64_t device, inode;       /* for the lock file */
     _Atomic uint64_t acquisition; /* and for which time it was taken, the last one, … */
     _Atomic uint32_t calls;  /* on the lock's tables, under way; FENCE_RELEASE for letting go */
     _Atomic uint32_t raised; /* fence_value(acquisition): every further one fails with ESTALE */
 };
+
+/* Written from outside, by a program that may be of another width. */
+_Static_assert(sizeof(struct fence) == 40 && offsetof(struct fence, raised) == 36,
+               "the same for 32- and 64-bit programs");
 
 /* … with this bit when that has ended in order: nothing is held, or the next is not counted yet. */
 #define FENCE_OVER (1ull << 63)

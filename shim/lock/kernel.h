@@ -9,6 +9,7 @@
 #ifndef LOCKSHIM_KERNEL_H
 #define LOCKSHIM_KERNEL_H
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <poll.h>
@@ -53,15 +54,46 @@ static inline long kernel_call(long number, long a, long b, long c, long d, long
                      : "memory");
     return x0;
 }
+#elif defined(__i386__)
+#include "shim/lock/kernel_i386.h"
 #else
-#error "lockshim knows the system call conventions of x86-64 and arm64 only"
+#error "lockshim knows the system call conventions of x86-64, i386 and arm64 only"
 #endif
 
+/* What 32-bit machines have under other names, and an offset as arguments. */
+#ifndef KERNEL_HALVES
+#define KERNEL_HALVES(offset) (offset), 0
+#define KERNEL_FTRUNCATE SYS_ftruncate
+#define KERNEL_FCNTL SYS_fcntl
+#define KERNEL_PPOLL SYS_ppoll
+#define KERNEL_FUTEX SYS_futex
+#define KERNEL_UTIMENSAT SYS_utimensat
+#define KERNEL_SIGTIMEDWAIT SYS_rt_sigtimedwait
+#define KERNEL_FCHOWN SYS_fchown
+#define KERNEL_GETUID SYS_getuid
+#define KERNEL_GETEUID SYS_geteuid
+#define KERNEL_GETRESUID SYS_getresuid
+#define KERNEL_GETRESGID SYS_getresgid
+#endif
+
+/* As the kernel takes it, whatever the width of libc's. */
+struct kernel_time {
+    int64_t seconds;
+    int64_t nanoseconds;
+};
+
+static inline struct kernel_time kernel_time_of(struct timespec time)
+{
+    return (struct kernel_time){time.tv_sec, time.tv_nsec};
+}
+
+/* In two steps: an argument may be a macro for two (KERNEL_HALVES). */
 #ifdef __clang_analyzer__
 #define KERNEL_CALL(...) kernel_call(__VA_ARGS__)
 #else
-#define KERNEL_CALL(number, a, b, c, d, e, f)                                                      \
+#define KERNEL_CALL_LONGS(number, a, b, c, d, e, f)                                                \
     kernel_call((number), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+#define KERNEL_CALL(...) KERNEL_CALL_LONGS(__VA_ARGS__)
 #endif
 
 static inline int kernel_openat(int directory, const char *path, int flags, mode_t mode)
@@ -86,24 +118,32 @@ static inline ssize_t kernel_write(int descriptor, const void *buffer, size_t si
 
 static inline ssize_t kernel_pread(int descriptor, void *buffer, size_t size, off_t offset)
 {
-    return KERNEL_CALL(SYS_pread64, descriptor, buffer, size, offset, 0, 0);
+    return KERNEL_CALL(SYS_pread64, descriptor, buffer, size, KERNEL_HALVES(offset), 0);
 }
 
 static inline ssize_t kernel_pwrite(int descriptor, const void *buffer, size_t size, off_t offset)
 {
-    return KERNEL_CALL(SYS_pwrite64, descriptor, buffer, size, offset, 0, 0);
+    return KERNEL_CALL(SYS_pwrite64, descriptor, buffer, size, KERNEL_HALVES(offset), 0);
 }
 
 static inline off_t kernel_lseek(int descriptor, off_t offset, int whence)
 {
+#ifdef SYS__llseek
+    int64_t result = 0;
+    long error =
+        KERNEL_CALL(SYS__llseek, descriptor, offset >> 31 >> 1, offset, &result, whence, 0);
+    return error < 0 ? error : (off_t)result;
+#else
     return KERNEL_CALL(SYS_lseek, descriptor, offset, whence, 0, 0, 0);
+#endif
 }
 
 static inline int kernel_ftruncate(int descriptor, off_t size)
 {
-    return (int)KERNEL_CALL(SYS_ftruncate, descriptor, size, 0, 0, 0, 0);
+    return (int)KERNEL_CALL(KERNEL_FTRUNCATE, descriptor, KERNEL_HALVES(size), 0, 0, 0);
 }
 
+#ifdef SYS_newfstatat
 static inline int kernel_fstatat(int directory, const char *path, struct stat *status, int flags)
 {
     return (int)KERNEL_CALL(SYS_newfstatat, directory, path, status, flags, 0, 0);
@@ -113,6 +153,43 @@ static inline int kernel_fstat(int descriptor, struct stat *status)
 {
     return (int)KERNEL_CALL(SYS_fstat, descriptor, status, 0, 0, 0, 0);
 }
+#else
+/* No struct stat of the kernel's has 64-bit times there; struct statx is the same everywhere. */
+#define KERNEL_DEVICE(major, minor)                                                                \
+    ((dev_t)((major)&0xfff) << 8 | (dev_t)((major) & ~0xfffu) << 32 | ((minor)&0xff) |             \
+     (dev_t)((minor) & ~0xffu) << 12)
+
+static inline int kernel_fstatat(int directory, const char *path, struct stat *status, int flags)
+{
+    struct statx all;
+    int result = (int)KERNEL_CALL(SYS_statx, directory, path, flags, STATX_BASIC_STATS, &all, 0);
+    if (result != 0)
+        return result;
+    __builtin_memset(status, 0, sizeof *status); /* what is between the members as well */
+    status->st_dev = KERNEL_DEVICE(all.stx_dev_major, all.stx_dev_minor);
+    status->st_rdev = KERNEL_DEVICE(all.stx_rdev_major, all.stx_rdev_minor);
+    status->st_ino = (ino_t)all.stx_ino;
+    status->st_mode = all.stx_mode;
+    status->st_nlink = all.stx_nlink;
+    status->st_uid = all.stx_uid;
+    status->st_gid = all.stx_gid;
+    status->st_size = (off_t)all.stx_size;
+    status->st_blksize = (blksize_t)all.stx_blksize;
+    status->st_blocks = (blkcnt_t)all.stx_blocks;
+    status->st_atim.tv_sec = (time_t)all.stx_atime.tv_sec;
+    status->st_atim.tv_nsec = (long)all.stx_atime.tv_nsec;
+    status->st_mtim.tv_sec = (time_t)all.stx_mtime.tv_sec;
+    status->st_mtim.tv_nsec = (long)all.stx_mtime.tv_nsec;
+    status->st_ctim.tv_sec = (time_t)all.stx_ctime.tv_sec;
+    status->st_ctim.tv_nsec = (long)all.stx_ctime.tv_nsec;
+    return 0;
+}
+
+static inline int kernel_fstat(int descriptor, struct stat *status)
+{
+    return kernel_fstatat(descriptor, "", status, AT_EMPTY_PATH);
+}
+#endif
 
 static inline ssize_t kernel_readlinkat(int directory, const char *path, char *target, size_t size)
 {
@@ -126,7 +203,7 @@ static inline ssize_t kernel_getcwd(char *buffer, size_t size)
 
 static inline int kernel_fcntl(int descriptor, int command, long argument)
 {
-    return (int)KERNEL_CALL(SYS_fcntl, descriptor, command, argument, 0, 0, 0);
+    return (int)KERNEL_CALL(KERNEL_FCNTL, descriptor, command, argument, 0, 0, 0);
 }
 
 static inline int kernel_flock(int descriptor, int operation)
@@ -139,10 +216,23 @@ static inline int kernel_dup3(int from, int to, int flags)
     return (int)KERNEL_CALL(SYS_dup3, from, to, flags, 0, 0, 0);
 }
 
+/* The address, or a negative errno. */
+static inline long kernel_map(void *address, size_t size, int protection, int flags, int descriptor,
+                              int64_t offset)
+{
+#ifdef SYS_mmap2
+    if ((offset & 0xfff) != 0)
+        return -EINVAL;
+    return KERNEL_CALL(SYS_mmap2, address, size, protection, flags, descriptor, offset >> 12);
+#else
+    return KERNEL_CALL(SYS_mmap, address, size, protection, flags, descriptor, offset);
+#endif
+}
+
 static inline void *kernel_mmap(void *address, size_t size, int protection, int flags,
                                 int descriptor, off_t offset)
 {
-    long result = KERNEL_CALL(SYS_mmap, address, size, protection, flags, descriptor, offset);
+    long result = kernel_map(address, size, protection, flags, descriptor, offset);
     return result < 0 && result > -4096 ? NULL : (void *)result;
 }
 
@@ -183,22 +273,22 @@ static inline int kernel_pidfd_open(pid_t process)
 
 static inline int kernel_poll(struct pollfd *polled, unsigned count, int64_t nanoseconds)
 {
-    struct timespec timeout = {nanoseconds / 1000000000, nanoseconds % 1000000000};
-    return (int)KERNEL_CALL(SYS_ppoll, polled, count, nanoseconds < 0 ? NULL : &timeout, NULL, 0,
+    struct kernel_time timeout = {nanoseconds / 1000000000, nanoseconds % 1000000000};
+    return (int)KERNEL_CALL(KERNEL_PPOLL, polled, count, nanoseconds < 0 ? NULL : &timeout, NULL, 0,
                             0);
 }
 
 /* Waits until *word is no longer expected, a wake, a signal or the end of the time (relative). */
 static inline int kernel_futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t nanoseconds)
 {
-    struct timespec timeout = {nanoseconds / 1000000000, nanoseconds % 1000000000};
-    return (int)KERNEL_CALL(SYS_futex, word, FUTEX_WAIT, expected,
+    struct kernel_time timeout = {nanoseconds / 1000000000, nanoseconds % 1000000000};
+    return (int)KERNEL_CALL(KERNEL_FUTEX, word, FUTEX_WAIT, expected,
                             nanoseconds < 0 ? NULL : &timeout, NULL, 0);
 }
 
 static inline int kernel_futex_wake(_Atomic uint32_t *word, int count)
 {
-    return (int)KERNEL_CALL(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0);
+    return (int)KERNEL_CALL(KERNEL_FUTEX, word, FUTEX_WAKE, count, NULL, NULL, 0);
 }
 
 /* Adds to the word and wakes up to `count` who wait on it, in one call; -EFAULT, never a fault. */
@@ -206,7 +296,7 @@ static inline int kernel_futex_add_and_wake(_Atomic uint32_t *word, int number, 
 {
     /* The second wake, of those who wait on the word added to, is for an old value of -2048. */
     unsigned operation = FUTEX_OP(FUTEX_OP_ADD, (unsigned)number, FUTEX_OP_CMP_EQ, 0x800u);
-    return (int)KERNEL_CALL(SYS_futex, word, FUTEX_WAKE_OP, count, 0, word, operation);
+    return (int)KERNEL_CALL(KERNEL_FUTEX, word, FUTEX_WAKE_OP, count, 0, word, operation);
 }
 
 static inline void kernel_yield(void)

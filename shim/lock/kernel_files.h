@@ -50,7 +50,7 @@ static inline int kernel_mknodat(int directory, const char *path, mode_t mode, d
 
 static inline int kernel_fchown(int descriptor, uid_t user, gid_t group)
 {
-    return (int)KERNEL_CALL(SYS_fchown, descriptor, user, group, 0, 0, 0);
+    return (int)KERNEL_CALL(KERNEL_FCHOWN, descriptor, user, group, 0, 0, 0);
 }
 
 static inline int kernel_fchownat(int directory, const char *path, uid_t user, gid_t group,
@@ -66,9 +66,9 @@ static inline int kernel_fchmod(int descriptor, mode_t mode)
 
 /* Access and change time of what `path` names, or of the open file when it is NULL. */
 static inline int kernel_utimensat(int directory, const char *path,
-                                   const struct timespec times[static 2], int flags)
+                                   const struct kernel_time times[static 2], int flags)
 {
-    return (int)KERNEL_CALL(SYS_utimensat, directory, path, times, flags, 0, 0);
+    return (int)KERNEL_CALL(KERNEL_UTIMENSAT, directory, path, times, flags, 0, 0);
 }
 
 /*
@@ -84,14 +84,15 @@ static inline int kernel_fstat_timeless(int descriptor, struct stat *status)
     if (result != 0)
         return result;
     status->st_dev = makedev(found.stx_dev_major, found.stx_dev_minor);
-    status->st_ino = found.stx_ino;
+    status->st_ino = (ino_t)found.stx_ino;
     status->st_mode = found.stx_mode;
     status->st_nlink = found.stx_nlink;
     status->st_uid = found.stx_uid;
     status->st_gid = found.stx_gid;
     status->st_size = (off_t)found.stx_size;
     status->st_blocks = (blkcnt_t)found.stx_blocks;
-    status->st_atim = (struct timespec){found.stx_atime.tv_sec, (long)found.stx_atime.tv_nsec};
+    status->st_atim = (struct timespec){.tv_sec = (time_t)found.stx_atime.tv_sec,
+                                        .tv_nsec = (long)found.stx_atime.tv_nsec};
     return 0;
 }
 
@@ -105,10 +106,20 @@ static inline int kernel_fdatasync(int descriptor)
     return (int)KERNEL_CALL(SYS_fdatasync, descriptor, 0, 0, 0, 0, 0);
 }
 
+/* Blocks for the file from its start on. */
+static inline int kernel_fallocate(int descriptor, off_t size)
+{
+#ifdef SYS_fstat64
+    return (int)KERNEL_CALL(SYS_fallocate, descriptor, 0, 0, 0, KERNEL_HALVES(size));
+#else
+    return (int)KERNEL_CALL(SYS_fallocate, descriptor, 0, 0, size, 0, 0);
+#endif
+}
+
 static inline ssize_t kernel_pwritev(int descriptor, const struct iovec *vector, int count,
                                      off_t offset)
 {
-    return KERNEL_CALL(SYS_pwritev, descriptor, vector, count, offset, 0, 0);
+    return KERNEL_CALL(SYS_pwritev, descriptor, vector, count, KERNEL_HALVES(offset), 0);
 }
 
 static inline ssize_t kernel_copy_file_range(int from, off_t *from_offset, int to, off_t *to_offset,
@@ -165,8 +176,8 @@ static inline int kernel_sigprocmask(int how, const uint64_t *set, uint64_t *bef
 /* Takes a pending signal of the set, without waiting; its number, or a negative errno. */
 static inline int kernel_take_signal(const uint64_t *set)
 {
-    struct timespec none = {0, 0};
-    return (int)KERNEL_CALL(SYS_rt_sigtimedwait, set, NULL, &none, sizeof *set, 0, 0);
+    struct kernel_time none = {0, 0};
+    return (int)KERNEL_CALL(KERNEL_SIGTIMEDWAIT, set, NULL, &none, sizeof *set, 0, 0);
 }
 
 #endif

@@ -37,8 +37,8 @@ static void open_to_users(int descriptor, const char *table_path)
         kernel_fstat(descriptor, &own) != 0)
         return;
     if (table.st_uid != own.st_uid || table.st_gid != own.st_gid) {
-        if (KERNEL_CALL(SYS_fchown, descriptor, table.st_uid, table.st_gid, 0, 0, 0) != 0)
-            (void)KERNEL_CALL(SYS_fchown, descriptor, -1, table.st_gid, 0, 0, 0);
+        if (KERNEL_CALL(KERNEL_FCHOWN, descriptor, table.st_uid, table.st_gid, 0, 0, 0) != 0)
+            (void)KERNEL_CALL(KERNEL_FCHOWN, descriptor, -1, table.st_gid, 0, 0, 0);
     }
     (void)KERNEL_CALL(SYS_fchmod, descriptor, table.st_mode & 0666, 0, 0, 0, 0);
 }

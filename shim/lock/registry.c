@@ -132,7 +132,8 @@ void registry_held(struct registry *registry, struct registry_head *head, uint64
 
 static size_t event_offset(uint64_t number)
 {
-    return REGISTRY_OFFSET(events) + number % REGISTRY_EVENTS * sizeof(struct registry_event);
+    return REGISTRY_OFFSET(events) +
+           (size_t)(number % REGISTRY_EVENTS) * sizeof(struct registry_event);
 }
 
 /*

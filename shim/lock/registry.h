@@ -227,8 +227,9 @@ struct registry_layout {
 };
 _Static_assert(sizeof(struct registry_head) == 512, "one small read");
 _Static_assert(sizeof(struct registry_holder) == 128 && sizeof(struct registry_waiter) == 64 &&
-                   sizeof(struct registry_event) == 64,
-               "the layout is the same for all compilers");
+                   sizeof(struct registry_event) == 64 && sizeof(struct registry_blocked) == 40 &&
+                   sizeof(struct registry_layout) == 364544,
+               "the layout is the same for all compilers and widths");
 #define REGISTRY_OFFSET(member) offsetof(struct registry_layout, member)
 
 /* A process's hold on a registry. */

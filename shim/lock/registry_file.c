@@ -4,7 +4,7 @@
  */
 #include "shim/lock/registry.h"
 
-#include "shim/lock/kernel.h"
+#include "shim/lock/kernel_files.h"
 #include "shim/lock/own.h"
 #include "shim/lock/process.h"
 
@@ -25,8 +25,7 @@ static time_t wall_clock(void)
 /* Blocks for the whole file, so that a store can't run into a full disk (a SIGBUS as well). */
 static bool fill(int descriptor)
 {
-    long allocated =
-        KERNEL_CALL(SYS_fallocate, descriptor, 0, 0, sizeof(struct registry_layout), 0, 0);
+    long allocated = kernel_fallocate(descriptor, sizeof(struct registry_layout));
     if (allocated == 0)
         return true;
     if (allocated != -EOPNOTSUPP && allocated != -ENOSYS)
@@ -75,8 +74,8 @@ static void take_owner_and_mode(int descriptor, const char *table_path, const ch
     if (kernel_fstat(descriptor, &own) != 0)
         return;
     if (own.st_uid != status.st_uid || own.st_gid != status.st_gid) {
-        if (KERNEL_CALL(SYS_fchown, descriptor, status.st_uid, status.st_gid, 0, 0, 0) != 0)
-            (void)KERNEL_CALL(SYS_fchown, descriptor, -1, status.st_gid, 0, 0, 0);
+        if (KERNEL_CALL(KERNEL_FCHOWN, descriptor, status.st_uid, status.st_gid, 0, 0, 0) != 0)
+            (void)KERNEL_CALL(KERNEL_FCHOWN, descriptor, -1, status.st_gid, 0, 0, 0);
     }
     (void)KERNEL_CALL(SYS_fchmod, descriptor, status.st_mode & 0666, 0, 0, 0, 0);
 }

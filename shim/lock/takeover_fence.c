@@ -41,27 +41,41 @@ static int write_memory(const struct takeover_fence *fence, uint64_t address, co
     return got < 0 ? -errno : got == 0 ? -ESRCH : got == (ssize_t)size ? 0 : -EFAULT;
 }
 
+/* What is asked of an object's headers, for programs of either width. */
+#define FIND_DATA(width)                                                                           \
+    static bool find_data_##width(const struct takeover_fence *fence, uint64_t base,               \
+                                  uint64_t *begin, uint64_t *end)                                  \
+    {                                                                                              \
+        enum { HEADERS = 32 };                                                                     \
+        Elf##width##_Ehdr header;                                                                  \
+        Elf##width##_Phdr segments[HEADERS];                                                       \
+        if (read_memory(fence, base, &header, sizeof header) != 0 || header.e_type != ET_DYN ||    \
+            header.e_phentsize != sizeof segments[0] || header.e_phnum > HEADERS ||                \
+            read_memory(fence, base + header.e_phoff, segments,                                    \
+                        header.e_phnum * sizeof segments[0]))                                      \
+            return false;                                                                          \
+        for (int i = 0; i < header.e_phnum; i++) {                                                 \
+            if (segments[i].p_type != PT_LOAD || (segments[i].p_flags & PF_W) == 0 ||              \
+                segments[i].p_memsz > DATA_LIMIT)                                                  \
+                continue;                                                                          \
+            *begin = base + segments[i].p_vaddr;                                                   \
+            *end = *begin + segments[i].p_memsz;                                                   \
+            return true;                                                                           \
+        }                                                                                          \
+        return false;                                                                              \
+    }
+FIND_DATA(32)
+FIND_DATA(64)
+
 /* The writable data of the object that begins at `base`; false when that is no sound object. */
 static bool find_data(const struct takeover_fence *fence, uint64_t base, uint64_t *begin,
                       uint64_t *end)
 {
-    enum { HEADERS = 32 };
-    ElfW(Ehdr) header;
-    ElfW(Phdr) segments[HEADERS];
-    if (read_memory(fence, base, &header, sizeof header) != 0 ||
-        memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_type != ET_DYN ||
-        header.e_phentsize != sizeof segments[0] || header.e_phnum > HEADERS ||
-        read_memory(fence, base + header.e_phoff, segments, header.e_phnum * sizeof segments[0]))
+    unsigned char kind[EI_NIDENT];
+    if (read_memory(fence, base, kind, sizeof kind) != 0 || memcmp(kind, ELFMAG, SELFMAG) != 0)
         return false;
-    for (int i = 0; i < header.e_phnum; i++) {
-        if (segments[i].p_type != PT_LOAD || (segments[i].p_flags & PF_W) == 0 ||
-            segments[i].p_memsz > DATA_LIMIT)
-            continue;
-        *begin = base + segments[i].p_vaddr;
-        *end = *begin + segments[i].p_memsz;
-        return true;
-    }
-    return false;
+    return kind[EI_CLASS] == ELFCLASS32 ? find_data_32(fence, base, begin, end)
+                                        : find_data_64(fence, base, begin, end);
 }
 
 static bool names_shim(const char *line)

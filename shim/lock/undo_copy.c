@@ -173,7 +173,8 @@ static bool copy_metadata(int from, int to, const struct stat *status, mode_t mo
         exact = kernel_fchown(to, status->st_uid, status->st_gid) == 0 && exact;
     exact = kernel_fchmod(to, mode) == 0 && exact;
     exact = copy_attributes(from, to) && exact;
-    struct timespec times[2] = {status->st_atim, status->st_mtim};
+    struct kernel_time times[2] = {kernel_time_of(status->st_atim),
+                                   kernel_time_of(status->st_mtim)};
     (void)kernel_utimensat(to, NULL, times, 0);
     return exact;
 }
@@ -211,7 +212,7 @@ int undo_copy_back(int from, int to, struct undo_copy *copy)
         result = copy_content(from, to, &status, copy);
     if (result != 0)
         return result;
-    struct timespec times[2] = {status.st_atim, status.st_mtim};
+    struct kernel_time times[2] = {kernel_time_of(status.st_atim), kernel_time_of(status.st_mtim)};
     (void)kernel_utimensat(to, NULL, times, 0);
     return copy->durable ? kernel_fsync(to) : 0;
 }
@@ -277,7 +278,8 @@ int undo_copy_other(int from_directory, const char *path, const struct stat *sta
     if (result != 0)
         return result;
     (void)kernel_fchownat(directory, name, status->st_uid, status->st_gid, AT_SYMLINK_NOFOLLOW);
-    struct timespec times[2] = {status->st_atim, status->st_mtim};
+    struct kernel_time times[2] = {kernel_time_of(status->st_atim),
+                                   kernel_time_of(status->st_mtim)};
     (void)kernel_utimensat(directory, name, times, AT_SYMLINK_NOFOLLOW);
     return 0;
 }

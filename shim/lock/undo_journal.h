@@ -80,8 +80,9 @@ struct undo_record {
     uint32_t data_length; /* of what is kept here */
     uint16_t path_length, other_length;
     uint32_t reserved;
-    struct timespec times[2]; /* of the file, or else of the directory that the name is in */
+    struct kernel_time times[2]; /* of the file, or else of the directory that the name is in */
 };
+_Static_assert(sizeof(struct undo_record) == 152, "the same for 32- and 64-bit programs");
 
 /* Who may have written a journal, and so what it may ask for (undo_trust.c). */
 struct undo_author {

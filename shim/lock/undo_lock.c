@@ -187,7 +187,6 @@ static bool try_retire(struct lock *lock, int descriptor)
 /* One who is inside and journals removes it at its own end; another is soon out. */
 static void retire(struct lock *lock)
 {
-    struct timespec pause = {.tv_nsec = 1000000};
     undo_kept_forget(&lock->undo_kept);
     int descriptor =
         kernel_openat(AT_FDCWD, lock->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
@@ -196,7 +195,7 @@ static void retire(struct lock *lock)
     for (int attempt = 0; attempt < RETIRE_ATTEMPTS && !try_retire(lock, descriptor); attempt++) {
         if (undo_present_sequence(lock->path) != 0)
             break;
-        (void)KERNEL_CALL(SYS_nanosleep, &pause, NULL, 0, 0, 0, 0);
+        (void)kernel_poll(NULL, 0, 1000000);
     }
     (void)kernel_close(descriptor);
 }

@@ -50,8 +50,8 @@ static int open_place(const struct undoing *undoing, const char *path, const cha
 
 static void close_place(const struct undoing *undoing, int directory)
 {
-    const struct timespec *times = undoing->entry.record.times;
-    if (times[1].tv_sec != 0)
+    const struct kernel_time *times = undoing->entry.record.times;
+    if (times[1].seconds != 0)
         (void)kernel_utimensat(directory, ".", times, 0);
     if (undoing->durable) {
         int readable = kernel_openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);

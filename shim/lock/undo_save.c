@@ -70,8 +70,8 @@ static void note_parent(struct undo_step *step, const char *path)
     directory[length] = '\0';
     if (kernel_fstatat(AT_FDCWD, directory, &status, 0) != 0)
         return;
-    record->times[0] = status.st_atim;
-    record->times[1] = status.st_mtim;
+    record->times[0] = kernel_time_of(status.st_atim);
+    record->times[1] = kernel_time_of(status.st_mtim);
 }
 
 static int add_record(struct undo_step *step, enum undo_kind kind, const char *path,
@@ -116,8 +116,8 @@ static void name_file(struct undo_step *step, const struct stat *status)
 {
     name_object(step, status);
     step->record.size = (uint64_t)status->st_size;
-    step->record.times[0] = status->st_atim;
-    step->record.times[1] = status->st_mtim;
+    step->record.times[0] = kernel_time_of(status->st_atim);
+    step->record.times[1] = kernel_time_of(status->st_mtim);
 }
 
 /* --- copies --- */

@@ -73,7 +73,7 @@ static uint64_t sum_end(struct sum *sum, const struct undo_record *record, const
 
 static bool read_whole(int file, void *bytes, size_t size, uint64_t offset)
 {
-    return offset <= INT64_MAX - size &&
+    return offset <= (uint64_t)INT64_MAX - size &&
            kernel_pread(file, bytes, size, (off_t)offset) == (ssize_t)size;
 }
 

@@ -12,7 +12,7 @@
 
 static uid_t own_user(void)
 {
-    return (uid_t)KERNEL_CALL(SYS_geteuid, 0, 0, 0, 0, 0, 0);
+    return (uid_t)KERNEL_CALL(KERNEL_GETEUID, 0, 0, 0, 0, 0, 0);
 }
 
 /* The table, or the directory that it would be made in. */

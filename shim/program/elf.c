@@ -10,6 +10,7 @@
 #include <elf.h>
 #include <string.h>
 
+#define I386_LOADER "ld-linux.so.2"
 #if defined(__x86_64__)
 #define OUR_MACHINE EM_X86_64
 #define GLIBC_LOADER "ld-linux-x86-64.so.2"
@@ -18,8 +19,26 @@
 #define OUR_MACHINE EM_AARCH64
 #define GLIBC_LOADER "ld-linux-aarch64.so.1"
 #define MUSL_LOADER "ld-musl-aarch64.so.1"
+#elif defined(__i386__)
+#define OUR_MACHINE EM_386
+#define GLIBC_LOADER I386_LOADER
+#define MUSL_LOADER "ld-musl-i386.so.1"
 #endif
-#define OUR_CLASS ELFCLASS64
+#define OUR_CLASS (sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32)
+/* The other kind of program that this machine runs, and for which there may be a shim as well. */
+#if defined(__x86_64__)
+#define OTHER_CLASS ELFCLASS32
+#define OTHER_MACHINE EM_386
+#define OTHER_LOADER I386_LOADER
+#elif defined(__i386__)
+#define OTHER_CLASS ELFCLASS64
+#define OTHER_MACHINE EM_X86_64
+#define OTHER_LOADER "ld-linux-x86-64.so.2"
+#else
+#define OTHER_CLASS ELFCLASSNONE
+#define OTHER_MACHINE EM_NONE
+#define OTHER_LOADER ""
+#endif
 #define OUR_DATA (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? ELFDATA2LSB : ELFDATA2MSB)
 
 /* The kernel takes no more than 64 KiB of program headers; names and notes are far below. */
@@ -37,9 +56,68 @@ bool program_file_read(const struct program_file *file, uint64_t offset, void *b
         memcpy(buffer, file->head + offset, size);
         return true;
     }
-    if (offset > INT64_MAX - size)
+    if (offset > (uint64_t)INT64_MAX - size)
         return false;
     return kernel_pread(file->descriptor, buffer, size, (off_t)offset) == (ssize_t)size;
+}
+
+/* --- headers of either class, as the wider one has them --- */
+
+static bool read_header(const struct program_file *file, Elf64_Ehdr *header)
+{
+    Elf32_Ehdr narrow;
+    if (file->head_size > EI_CLASS && file->head[EI_CLASS] != ELFCLASS32)
+        return program_file_read(file, 0, header, sizeof *header);
+    if (!program_file_read(file, 0, &narrow, sizeof narrow))
+        return false;
+    memcpy(header->e_ident, narrow.e_ident, sizeof header->e_ident);
+    header->e_type = narrow.e_type;
+    header->e_machine = narrow.e_machine;
+    header->e_phoff = narrow.e_phoff;
+    header->e_shoff = narrow.e_shoff;
+    header->e_phentsize = narrow.e_phentsize;
+    header->e_phnum = narrow.e_phnum;
+    header->e_shentsize = narrow.e_shentsize;
+    header->e_shnum = narrow.e_shnum;
+    header->e_shstrndx = narrow.e_shstrndx;
+    return true;
+}
+
+static bool is_narrow(const Elf64_Ehdr *header)
+{
+    return header->e_ident[EI_CLASS] == ELFCLASS32;
+}
+
+static bool read_section(const struct program_file *file, const Elf64_Ehdr *header, unsigned index,
+                         Elf64_Shdr *section)
+{
+    Elf32_Shdr narrow;
+    uint64_t offset = header->e_shoff + (uint64_t)header->e_shentsize * index;
+    if (!is_narrow(header))
+        return program_file_read(file, offset, section, sizeof *section);
+    if (!program_file_read(file, offset, &narrow, sizeof narrow))
+        return false;
+    section->sh_type = narrow.sh_type;
+    section->sh_offset = narrow.sh_offset;
+    section->sh_size = narrow.sh_size;
+    return true;
+}
+
+static bool read_segment(const struct program_file *file, const Elf64_Ehdr *header, unsigned index,
+                         Elf64_Phdr *segment)
+{
+    Elf32_Phdr narrow;
+    uint64_t offset = header->e_phoff + (uint64_t)header->e_phentsize * index;
+    if (!is_narrow(header))
+        return program_file_read(file, offset, segment, sizeof *segment);
+    if (!program_file_read(file, offset, &narrow, sizeof narrow))
+        return false;
+    segment->p_type = narrow.p_type;
+    segment->p_flags = narrow.p_flags;
+    segment->p_offset = narrow.p_offset;
+    segment->p_filesz = narrow.p_filesz;
+    segment->p_align = narrow.p_align;
+    return true;
 }
 
 bool elf_has_magic(const struct program_file *file)
@@ -91,13 +169,12 @@ static bool sections_are_go(const struct program_file *file, const Elf64_Ehdr *h
     static const struct needle needles[] = {{info, sizeof info}, {identity, sizeof identity}};
     Elf64_Shdr names = {0};
     *known = false;
-    if (header->e_shoff == 0 || header->e_shentsize != sizeof names ||
+    if (header->e_shoff == 0 ||
+        header->e_shentsize != (is_narrow(header) ? sizeof(Elf32_Shdr) : sizeof(Elf64_Shdr)) ||
         header->e_shstrndx >= header->e_shnum ||
         header->e_shoff > INT64_MAX - sizeof names * (uint64_t)header->e_shnum)
         return false;
-    if (!program_file_read(file, header->e_shoff + sizeof names * (uint64_t)header->e_shstrndx,
-                           &names, sizeof names) ||
-        names.sh_type != SHT_STRTAB)
+    if (!read_section(file, header, header->e_shstrndx, &names) || names.sh_type != SHT_STRTAB)
         return false;
     int found = range_contains(file, names.sh_offset, names.sh_size, needles);
     *known = found >= 0;
@@ -151,13 +228,12 @@ static bool read_segments(const struct program_file *file, const Elf64_Ehdr *hea
                           bool sections_known, struct elf_facts *facts)
 {
     Elf64_Phdr segment = {0};
-    if (header->e_phentsize != sizeof segment || header->e_phnum == 0 ||
-        sizeof segment * (size_t)header->e_phnum > HEADERS_BYTES_MAXIMUM ||
+    if (header->e_phentsize != (is_narrow(header) ? sizeof(Elf32_Phdr) : sizeof(Elf64_Phdr)) ||
+        header->e_phnum == 0 || sizeof segment * (size_t)header->e_phnum > HEADERS_BYTES_MAXIMUM ||
         header->e_phoff > INT64_MAX - HEADERS_BYTES_MAXIMUM)
         return false;
     for (unsigned i = 0; i < header->e_phnum; i++) {
-        if (!program_file_read(file, header->e_phoff + sizeof segment * (uint64_t)i, &segment,
-                               sizeof segment))
+        if (!read_segment(file, header, i, &segment))
             return false;
         if (segment.p_type == PT_INTERP && facts->loader[0] == '\0' &&
             !read_loader(file, &segment, facts))
@@ -175,11 +251,13 @@ void elf_read_facts(const struct program_file *file, struct elf_facts *facts)
 {
     Elf64_Ehdr header = {0};
     memset(facts, 0, sizeof *facts);
-    if (!program_file_read(file, 0, &header, sizeof header))
+    if (!read_header(file, &header))
         return;
     facts->same_machine = header.e_ident[EI_CLASS] == OUR_CLASS &&
                           header.e_ident[EI_DATA] == OUR_DATA && header.e_machine == OUR_MACHINE;
-    if (!facts->same_machine) {
+    facts->other_width = header.e_ident[EI_CLASS] == OTHER_CLASS &&
+                         header.e_ident[EI_DATA] == OUR_DATA && header.e_machine == OTHER_MACHINE;
+    if (!facts->same_machine && !facts->other_width) {
         facts->sane =
             header.e_ident[EI_CLASS] == ELFCLASS32 || header.e_ident[EI_CLASS] == ELFCLASS64;
         return;
@@ -200,6 +278,16 @@ static const char *last_part(const char *path)
 bool loader_is_glibc(const char *path)
 {
     return strcmp(last_part(path), GLIBC_LOADER) == 0;
+}
+
+bool loader_is_64_bit_glibc(const char *path)
+{
+    return sizeof(void *) == 8 ? loader_is_glibc(path) : strcmp(last_part(path), OTHER_LOADER) == 0;
+}
+
+bool loader_is_glibc_of_i386(const char *path)
+{
+    return strcmp(last_part(path), I386_LOADER) == 0;
 }
 
 bool loader_is_musl(const char *path)

@@ -26,6 +26,7 @@ bool program_file_read(const struct program_file *file, uint64_t offset, void *b
 struct elf_facts {
     bool sane;                     /* the headers make sense */
     bool same_machine;             /* as this code's */
+    bool other_width;              /* not so, but its 32- or 64-bit sister, which runs here too */
     bool go;                       /* made by the Go toolchain */
     char loader[LOADER_PATH_SIZE]; /* PT_INTERP; empty: there is none */
 };
@@ -35,12 +36,15 @@ void elf_read_facts(const struct program_file *file, struct elf_facts *facts);
 
 /* Whose dynamic loader for this machine is it, by the last part of its name? Ours: this code's. */
 bool loader_is_glibc(const char *path);
+bool loader_is_64_bit_glibc(const char *path);
+bool loader_is_glibc_of_i386(const char *path);
 bool loader_is_musl(const char *path);
 bool loader_is_ours(const char *path);
 /* Was the running program itself started through a loader of this path? */
 bool loader_runs_us(const char *path);
 
-/* Will the loader of another libc find a shim of its own, by the LD_PRELOAD in `environment`? */
+/* Will the loader of another libc, or of another width, find a shim of its own, by the LD_PRELOAD
+ * in `environment`? */
 bool preload_serves(char *const *environment, const char *loader);
 
 /*
@@ -80,6 +84,9 @@ struct env_target {
 };
 
 void env_follow(struct words *words, struct env_target *target);
+
+/* The path that a file has in the end, through all symlinks; empty if unknown. */
+void program_real_path(const char *path, char *real, size_t size);
 
 /* What the loader, called as a program, would run; NULL: nothing. */
 const char *loader_follow(struct words *words);

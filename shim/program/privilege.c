@@ -18,8 +18,12 @@ static bool mount_ignores(const char *path)
 {
     struct statfs status;
     memset(&status, 0, sizeof status);
-    return KERNEL_CALL(SYS_statfs, path, &status, 0, 0, 0, 0) == 0 &&
-           (status.f_flags & ST_NOSUID) != 0;
+#ifdef SYS_statfs64
+    long result = KERNEL_CALL(SYS_statfs64, path, sizeof status, &status, 0, 0, 0);
+#else
+    long result = KERNEL_CALL(SYS_statfs, path, &status, 0, 0, 0, 0);
+#endif
+    return result == 0 && (status.f_flags & ST_NOSUID) != 0;
 }
 
 /*
@@ -31,8 +35,8 @@ bool privilege_changes_ids(const char *path, const struct stat *status)
 {
     uid_t user[3] = {0};
     gid_t group[3] = {0};
-    (void)KERNEL_CALL(SYS_getresuid, &user[0], &user[1], &user[2], 0, 0, 0);
-    (void)KERNEL_CALL(SYS_getresgid, &group[0], &group[1], &group[2], 0, 0, 0);
+    (void)KERNEL_CALL(KERNEL_GETRESUID, &user[0], &user[1], &user[2], 0, 0, 0);
+    (void)KERNEL_CALL(KERNEL_GETRESGID, &group[0], &group[1], &group[2], 0, 0, 0);
     uid_t new_user = user[1];
     gid_t new_group = group[1];
     bool marked = (status->st_mode & (S_ISUID | S_ISGID)) != 0;
@@ -55,7 +59,7 @@ bool privilege_has_capabilities(const char *path)
     ssize_t size = KERNEL_CALL(SYS_getxattr, path, "security.capability", &data, sizeof data, 0, 0);
     if (size < (ssize_t)sizeof data.magic_etc)
         return false;
-    if (KERNEL_CALL(SYS_getuid, 0, 0, 0, 0, 0, 0) == 0)
+    if (KERNEL_CALL(KERNEL_GETUID, 0, 0, 0, 0, 0, 0) == 0)
         return false;
     bool any = (data.magic_etc & VFS_CAP_FLAGS_EFFECTIVE) != 0;
     for (size_t i = 0; i < sizeof data.data / sizeof *data.data; i++)

@@ -108,12 +108,12 @@ static int follow_env(struct walk *walk)
 }
 
 /* The path that the open file has in the end, through all symlinks; empty if unknown. */
-static void real_path(const struct program_file *file, char *path, size_t size)
+static void real_path(int descriptor, char *path, size_t size)
 {
     char link[] = "/proc/self/fd/\0\0\0\0\0\0\0\0\0\0\0";
     char digits[12];
     size_t count = 0;
-    unsigned number = (unsigned)file->descriptor;
+    unsigned number = (unsigned)descriptor;
     do {
         digits[count++] = (char)('0' + number % 10);
         number /= 10;
@@ -124,6 +124,16 @@ static void real_path(const struct program_file *file, char *path, size_t size)
     path[length > 0 ? length : 0] = '\0';
 }
 
+void program_real_path(const char *path, char *real, size_t size)
+{
+    int descriptor = kernel_openat(AT_FDCWD, path, O_PATH | O_CLOEXEC, 0);
+    real[0] = '\0';
+    if (descriptor < 0)
+        return;
+    real_path(descriptor, real, size);
+    kernel_close(descriptor);
+}
+
 /*
  * No loader named: a static program, position-independent or not, or a loader called by hand. Of
  * loaders, ours runs the program that it is given, and honours preloads.
@@ -132,7 +142,7 @@ static int judge_without_loader(struct walk *walk, const struct program_file *fi
 {
     const char *path = walk->report->path;
     char target[LOADER_PATH_SIZE];
-    real_path(file, target, sizeof target);
+    real_path(file->descriptor, target, sizeof target);
     if (!loader_is_ours(path) && !loader_is_ours(target))
         return strncmp(last_part(path), "ld-musl-", 8) == 0 ? PROGRAM_OTHER_LIBC : PROGRAM_STATIC;
     const char *name = loader_follow(&walk->words);
@@ -151,13 +161,15 @@ static int judge_elf(struct walk *walk, const struct program_file *file)
     elf_read_facts(file, &facts);
     if (!facts.sane)
         return PROGRAM_UNREADABLE;
-    if (!facts.same_machine)
+    if (!facts.same_machine && !facts.other_width)
+        return PROGRAM_OTHER_MACHINE;
+    if (facts.other_width && !preload_serves(walk->environment, facts.loader))
         return PROGRAM_OTHER_MACHINE;
     if (facts.go)
         return PROGRAM_GO;
     if (facts.loader[0] == '\0')
         return judge_without_loader(walk, file);
-    if (!loader_is_ours(facts.loader) && !loader_runs_us(facts.loader) &&
+    if (!facts.other_width && !loader_is_ours(facts.loader) && !loader_runs_us(facts.loader) &&
         !preload_serves(walk->environment, facts.loader))
         return PROGRAM_OTHER_LIBC;
     if (strcmp(last_part(walk->report->path), "env") == 0)

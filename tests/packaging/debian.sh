@@ -26,7 +26,9 @@ nothing() {
 # --- what is in them ---
 version=$("$BUILD/lockctl" --version)
 version=${version#lockctl }
-for package in liblockshim liblockshim-musl lockctl libtablestore0 libtablestore-dev tablestore; do
+packages="liblockshim liblockshim-musl lockctl libtablestore0 libtablestore-dev tablestore"
+[ "$(dpkg --print-architecture)" != amd64 ] || packages="$packages liblockshim-i386"
+for package in $packages; do
     deb=$(echo "$debs/${package}_${version}"_*.deb)
     check "$package has the version of the sources" test -s "$deb"
     mkdir -p "$work/$package"
@@ -41,7 +43,7 @@ for page in lockctl/man1/lockctl.1 lockctl/man5/lockshim.conf.5 liblockshim/man7
         sh -c 'zcat "$1" | cmp - "$2"' sh "$work/${page%%/*}/usr/share/man/${page#*/}.gz" "man/${page##*/}"
 done
 check "no file is in two packages" nothing sh -c \
-    "for p in liblockshim liblockshim-musl lockctl libtablestore0 libtablestore-dev tablestore; do (cd $work/\$p && find . ! -type d); done | sort | uniq -d"
+    "for p in $packages; do (cd $work/\$p && find . ! -type d); done | sort | uniq -d"
 for library in $(sed -nE 's/^(DEPS_BUILD) \+=(.*)/\2/p' ./*/build.mk | tr ' ' '\n' | grep -e '-dev$' | sort -u); do
     check "debian/control knows of $library" grep -q "^ $library,\$" debian/control
 done
@@ -65,7 +67,7 @@ mkdir "$root/debs"
 cp "$debs"/*_"$version"_*.deb "$root/debs"
 rm -f "$root"/debs/*-dbgsym_*
 check "apt installs them" inside sh -c 'apt-get update && apt-get install -y --no-install-recommends /debs/*.deb'
-check "all are installed" inside sh -c '[ "$(dpkg -l liblockshim liblockshim-musl lockctl libtablestore0 libtablestore-dev tablestore | grep -c ^ii)" = 6 ]'
+check "all are installed" inside sh -c "[ \"\$(dpkg -l $packages | grep -c ^ii)\" = $(echo "$packages" | wc -w) ]"
 check "they pass dpkg --verify" nothing inside dpkg --verify liblockshim liblockshim-musl lockctl libtablestore0 tablestore
 # A count that several raise at once: without the lock some are lost.
 cat >"$root/root/count.sh" <<'EOF'
@@ -84,8 +86,7 @@ check "the same goes wrong unguarded" sh -c '! "$@"' sh \
     env -i PATH=/usr/bin:/bin chroot "$root" sh /root/count.sh "$raise"
 check "tablestore works" inside sh -c 'cd /root && tablestore create t a:int && tablestore insert t a=1 && tablestore verify t'
 
-if command -v musl-gcc >/dev/null; then
-    cat >"$work/raise.c" <<'EOF'
+cat >"$work/raise.c" <<'EOF'
 #include <stdio.h>
 #include <unistd.h>
 int main(void)
@@ -99,9 +100,16 @@ int main(void)
     return file == NULL || fprintf(file, "%d\n", n + 1) < 0 || fclose(file) != 0;
 }
 EOF
+if command -v musl-gcc >/dev/null; then
     musl-gcc -o "$root/root/raise" "$work/raise.c"
     cp -L /lib/ld-musl-*.so.1 "$root/lib"
     check "lockctl guards musl programs" inside sh /root/count.sh "lockctl run --scope process --table table -- /root/raise"
+fi
+
+if command -v i686-linux-gnu-gcc >/dev/null; then
+    i686-linux-gnu-gcc -o "$root/root/raise-32" "$work/raise.c"
+    check "a 32-bit libc installs" inside apt-get install -y --no-install-recommends libc6-i386
+    check "lockctl guards 32-bit programs" inside sh /root/count.sh "lockctl run --scope process --table table -- /root/raise-32"
 fi
 
 # An upgrade: the same packages under a later version, while a guarded program runs.
@@ -119,9 +127,10 @@ check "they upgrade below a running program" inside sh -c '
     { lockctl run --table running -- sh -c "echo 1 >running/a; : >ready; while [ ! -e go ]; do sleep 0.05; done; echo 2 >running/b" & } &&
     while [ ! -e ready ]; do sleep 0.05; done && dpkg -i /later/*.deb; status=$?; : >go; wait &&
     [ $status = 0 ] && [ "$(cat running/b)" = 2 ]'
-check "all are the later version" inside sh -c "[ \$(dpkg -l | grep -c '+later') = 6 ]"
+check "all are the later version" inside sh -c "[ \$(dpkg -l | grep -c '+later') = $(echo "$packages" | wc -w) ]"
 check "lockctl guards after the upgrade" inside sh /root/count.sh "lockctl run --table table -- $raise"
-check "they are purged" inside apt-get purge -y --autoremove liblockshim liblockshim-musl lockctl libtablestore0 libtablestore-dev tablestore
+# shellcheck disable=SC2086  # several
+check "they are purged" inside apt-get purge -y --autoremove $packages
 check "nothing of them is left" nothing sh -c \
     "find $root/usr $root/etc $root/var/lib/dpkg/info -iname '*lockshim*' -o -iname '*lockctl*' -o -iname '*tablestore*'"
 check "a table and its lock are left" test -e "$root/root/table.lock" -a -e "$root/root/table/n"

@@ -1,6 +1,9 @@
 # Tests of the shim's surface: every interposed symbol, the two tests of the list of symbols, and
 # the pitfalls that other shims fell into.
 DEPS_TEST += gcc binutils python3 musl-tools util-linux
+ifeq ($(shell uname -m),x86_64)
+DEPS_TEST += gcc-i686-linux-gnu libc6-dev-i386-cross libc6-i386
+endif
 
 SURFACE_DIR := $(BUILD)/tests/surface
 SURFACE_SOURCES := $(wildcard tests/surface/*.c)
@@ -21,13 +24,22 @@ $(SURFACE_DIR)/surface-plain: $(SURFACE_PLAIN)
 $(SURFACE_DIR)/surface-fortified: $(SURFACE_FORTIFIED)
 	$(CC) -o $@ $^
 -include $(SURFACE_PLAIN:.o=.d) $(SURFACE_FORTIFIED:.o=.d)
+# The same for 32-bit programs, where their shim is built.
+SURFACE_I386 := $(if $(SHIM_I386_CC),$(SURFACE_DIR)/surface-plain-i386 $(SURFACE_DIR)/surface-fortified-i386)
+$(SURFACE_DIR)/surface-plain-i386: $(SURFACE_SOURCES) $(wildcard tests/surface/*.h) $(SHIM_I386_SO)
+	@mkdir -p $(@D)
+	$(SHIM_I386_CC) $(SURFACE_CFLAGS) -U_FORTIFY_SOURCE -o $@ $(SURFACE_SOURCES)
+$(SURFACE_DIR)/surface-fortified-i386: $(SURFACE_SOURCES) $(wildcard tests/surface/*.h) $(SHIM_I386_SO)
+	@mkdir -p $(@D)
+	$(SHIM_I386_CC) $(SURFACE_CFLAGS) -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -O2 -o $@ $(SURFACE_SOURCES)
 
 .PHONY: check-surface check-surface-calls check-surface-symbols
 CHECKS += check-surface
 check-surface: check-surface-calls check-surface-symbols
-check-surface-symbols: $(BUILD)/liblockshim.so
-	@$(REPORT) surface symbols=tests/surface/symbols.sh
-check-surface-calls: $(SURFACE_DIR)/surface-plain $(SURFACE_DIR)/surface-fortified \
+check-surface-symbols: $(BUILD)/liblockshim.so $(SHIM_I386_SO)
+	@$(REPORT) surface symbols=tests/surface/symbols.sh $(if $(wildcard $(SHIM_I386_LIBC)),$(if $(SHIM_I386_CC),\
+		symbols-i386='SHIM=$(BUILD)/i386/liblockshim.so LIBC=$(SHIM_I386_LIBC) tests/surface/symbols.sh'))
+check-surface-calls: $(SURFACE_DIR)/surface-plain $(SURFACE_DIR)/surface-fortified $(SURFACE_I386) \
 		$(BUILD)/liblockshim.so
 	@$(REPORT) surface calls=tests/surface/calls.sh
 

@@ -8,6 +8,8 @@
 
 #if defined(__x86_64__)
 #define STAT_VERSION 1
+#elif defined(__i386__)
+#define STAT_VERSION 3
 #else
 #define STAT_VERSION 0
 #endif

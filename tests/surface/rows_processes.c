@@ -209,7 +209,6 @@ ROW(syscall, mkdir, CHANGE, AT(SYS_mkdirat, "new", 0700))
 ROW(syscall, mknod, CHANGE, AT(SYS_mknodat, "new", S_IFIFO | 0600, 0))
 ROW(syscall, truncate, CHANGE, syscall(SYS_truncate, in(area, "file"), 3))
 ROW(syscall, ftruncate, CHANGE, syscall(SYS_ftruncate, area->descriptor, 3))
-ROW(syscall, fallocate, CHANGE, syscall(SYS_fallocate, area->descriptor, 0, 0, 100))
 ROW(syscall, copy, CHANGE,
     syscall(SYS_copy_file_range, area->reader, NULL, area->descriptor, NULL, 4, 0))
 ROW(syscall, sendfile, CHANGE, syscall(SYS_sendfile, area->descriptor, area->data, NULL, 4))
@@ -220,7 +219,34 @@ ROW(syscall, pwritev, CHANGE, syscall(SYS_pwritev, area->descriptor, &one, 1, 1,
 ROW(syscall, pwritev2, CHANGE, syscall(SYS_pwritev2, area->descriptor, &one, 1, 1, 0, 0))
 static struct stat status;
 static struct statx statusx;
+#ifdef SYS_fstatat64
+static struct stat64 status64;
+ROW(syscall, fstatat64, ASK, AT(SYS_fstatat64, "file", &status64, 0))
+ROW(syscall, stat64, ASK, syscall(SYS_stat64, in(area, "file"), &status64))
+ROW(syscall, lstat64, ASK, syscall(SYS_lstat64, in(area, "loop"), &status64))
+ROW(syscall, truncate64, CHANGE, syscall(SYS_truncate64, in(area, "file"), 3, 0))
+ROW(syscall, ftruncate64, CHANGE, syscall(SYS_ftruncate64, area->descriptor, 3, 0))
+ROW(syscall, fallocate_halves, CHANGE, syscall(SYS_fallocate, area->descriptor, 0, 0, 0, 100, 0))
+ROW(syscall, fallocate_large, CHANGE, syscall(SYS_fallocate, area->descriptor, 0, 0, 0, 0, -1))
+ROW(syscall, pwrite64, CHANGE, syscall(SYS_pwrite64, area->descriptor, "xyz", 3, 2, 0))
+ROW(syscall, sendfile64, CHANGE, syscall(SYS_sendfile64, area->descriptor, area->data, NULL, 4))
+ROW(syscall, fcntl64, NONE, syscall(SYS_fcntl64, area->descriptor, F_GETFL))
+ROW(syscall, fcntl64_dup, NONE,
+    descriptor(area, (int)syscall(SYS_fcntl64, area->data, F_DUPFD, 210)))
+ROW(syscall, mmap2, CHANGE,
+    mapping(area,
+            (void *)syscall(SYS_mmap2, NULL, 8, PROT_READ | PROT_WRITE, MAP_SHARED,
+                            area->descriptor, 0),
+            8))
+#else
 ROW(syscall, stat, ASK, AT(SYS_newfstatat, "file", &status, 0))
+ROW(syscall, fallocate, CHANGE, syscall(SYS_fallocate, area->descriptor, 0, 0, 100))
+ROW(syscall, mmap, CHANGE,
+    mapping(area,
+            (void *)syscall(SYS_mmap, NULL, 8, PROT_READ | PROT_WRITE, MAP_SHARED, area->descriptor,
+                            0),
+            8))
+#endif
 ROW(syscall, statx, ASK, AT(SYS_statx, "file", 0, STATX_SIZE, &statusx))
 ROW(syscall, access, ASK, AT(SYS_faccessat, "file", R_OK))
 ROW(syscall, access2, ASK, AT(SYS_faccessat2, "file", R_OK, AT_EACCESS))
@@ -231,11 +257,6 @@ ROW(syscall, close_closed, NONE, syscall(SYS_close, 99))
 ROW(syscall, close_range, NONE, syscall(SYS_close_range, 200, 300, CLOSE_RANGE_CLOEXEC))
 ROW(syscall, dup3, NONE, descriptor(area, (int)syscall(SYS_dup3, area->data, 210, 0)))
 ROW(syscall, fcntl, NONE, syscall(SYS_fcntl, area->descriptor, F_GETFL))
-ROW(syscall, mmap, CHANGE,
-    mapping(area,
-            (void *)syscall(SYS_mmap, NULL, 8, PROT_READ | PROT_WRITE, MAP_SHARED, area->descriptor,
-                            0),
-            8))
 ROW(syscall, getpid, NONE, syscall(SYS_getpid) == getpid())
 ROW(syscall, unknown, NONE, syscall(4711, 1, 2, 3))
 #ifdef SYS_open

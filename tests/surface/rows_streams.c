@@ -222,7 +222,7 @@ ROW(fts_open, outside, NONE, walk_fts(area->outside, NULL))
 static long walk_fts64(const char *first, const char *second)
 {
     char *paths[3] = {(char *)(uintptr_t)first, (char *)(uintptr_t)second, NULL};
-    FTS64 *tree = fts64_open(paths, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+    void *tree = fts64_open(paths, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
     if (tree == NULL)
         return -1;
     int result = fts64_close(tree);

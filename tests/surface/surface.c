@@ -11,6 +11,7 @@
 #include "shim/lock/kernel.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -144,7 +145,7 @@ static void read_record(const char *path)
     FILE *file = fopen(path, "re");
     struct result *result = recorded;
     while (file != NULL && recorded_count < RESULTS_MAXIMUM &&
-           fscanf(file, "%95s %ld %d %lu\n", result->label, &result->value, &result->error,
+           fscanf(file, "%95s %ld %d %" SCNu64 "\n", result->label, &result->value, &result->error,
                   &result->change) == 4) {
         recorded_count++;
         result++;
@@ -220,8 +221,8 @@ static void run(const struct condition *condition, const struct row *row, const 
     got.change = before == after ? 0 : after;
     fixture_close(&area);
     if (record != NULL)
-        (void)(fprintf(record, "%s %ld %d %lu\n", got.label, got.value, got.error, got.change) <
-                   0 ||
+        (void)(fprintf(record, "%s %ld %d %" PRIu64 "\n", got.label, got.value, got.error,
+                       got.change) < 0 ||
                fflush(record) != 0);
     else if (judge(condition, row, &area, &got))
         passed++;
