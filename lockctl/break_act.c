@@ -219,7 +219,8 @@ static int fence_late(struct break_plan *plan)
 static int is_still_held(const struct victim *victim)
 {
     struct fence now = {.magic = 0};
-    if (victim->let_go || (victim->shared && !takeover_has_lock(&victim->lock)))
+    /* What we don't share may be anybody's by now. */
+    if (victim->let_go || !victim->shared || !takeover_has_lock(&victim->lock))
         return 0;
     if (!victim->fenced || victim->ended || takeover_fence_read(&victim->fence, &now) != 0)
         return 1;

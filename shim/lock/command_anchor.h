@@ -43,6 +43,12 @@ struct command_entry {
  * A break sets BREAKING, fences the members, unlocks, sets BROKEN, and unlocks once more: a member
  * that locks the description in between finds one of the two, and either that second LOCK_UN or its
  * own undoes what it did. Under BREAKING it must not: whoever breaks still needs the lock.
+ *
+ * A member that has touched asks its own fence alone from then on, so all members are fenced, not
+ * only those that were known to hold. One that asked the command just before BREAKING is counted in
+ * its fence by then, and that can be found, for it was named before (fence_name()): its calls are
+ * waited for, and the fence raised against whichever acquisition it writes down meanwhile. The model
+ * is tests/model/command.pml.
  */
 #define COMMAND_BREAKING 1u
 #define COMMAND_BROKEN 2u

@@ -330,6 +330,32 @@ def elsewhere():
     end(holder)
 
 
+def by_mapping():
+    """No descriptor has the lock, so it can't be taken over: then nothing is touched without it."""
+    table = fresh()
+    died = subprocess.run([PYTHON, "-c", "import os, sys; open(sys.argv[1] + '/n', 'w').write('1'); os.abort()", table],
+                          env=environment(LD_PRELOAD=SHIM, LOCKSHIM_TABLE=table, LOCKSHIM_SCOPE="process",
+                                          LOCKSHIM_ON_CRASH="rollback"), check=False)
+    report(died.returncode == -signal.SIGABRT and os.path.exists(table + ".lock.undo"), "there is something to undo")
+    holder = hold("bare", """
+descriptor = lock()
+libc = ctypes.CDLL(None)
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + 3 * [ctypes.c_int] + [ctypes.c_long]
+os.ftruncate(descriptor, 4096)
+libc.mmap(None, 4096, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, 0) # mmap.mmap() keeps a descriptor
+os.close(descriptor)
+up()
+time.sleep(1000)
+""", table)
+    refuses("held by a mapping alone: refused", break_lock("--force", table), 4, "no descriptor of process")
+    before = contents(table)
+    done = break_lock("--force", "--kill", table)
+    time.sleep(0.1)
+    report(done.returncode == 0 and holder.poll() == -signal.SIGKILL, "killed instead", done.said)
+    report(contents(table) == before and os.path.exists(table + ".lock.undo"),
+           "what somebody else may hold by then is left alone", done.said)
+
+
 # --- who forks and executes all the time ---
 
 FORKS = """
@@ -483,7 +509,7 @@ def order():
 
 def main():
     try:
-        for scene in (orphaned, files, no_room, traced, elsewhere, restless, at_once, dry_run, order):
+        for scene in (orphaned, files, no_room, traced, elsewhere, by_mapping, restless, at_once, dry_run, order):
             if scene.__name__ in os.environ.get("SCENES", scene.__name__).split():
                 scene()
     finally:

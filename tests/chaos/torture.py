@@ -285,7 +285,7 @@ class Torture:
         figures["stops"] += self.signal(sessions, processes, process, signal.SIGSTOP)
         time.sleep(chance.random() * 0.2)
         session = processes[process]
-        for other in family_of({session}):
+        for other in processes_of({session}):
             figures["resumes"] += self.signal(sessions, {other: session}, other, signal.SIGCONT)
 
     def break_lock(self, chance, store, sessions, processes, _process):

@@ -1,0 +1,176 @@
+/*
+ * A model of breaking the lock of a command, whose members share one description (the head of
+ * shim/lock/command_anchor.h, lockctl/break_members.c): a member that has touched and is known as
+ * the holder, two that touch for the first time at any moment, lockctl, and a stranger who waits.
+ * Checked for all orders:
+ *
+ *   - when the stranger has the lock, no member changes the table any more;
+ *   - the stranger gets it, and lockctl comes to an end.
+ *
+ * A step left out (-D WITHOUT_SCAN and so on) must be found out: tests/model/check.sh.
+ */
+#define COMMAND 1
+#define STRANGER 2
+#define MEMBERS 3
+#define BREAKING 1
+#define BROKEN 2
+
+byte locked;         /* 0: nobody has it */
+byte state;          /* in the anchor: 0, BREAKING or BROKEN */
+bool over;           /* lockctl is done */
+bool told[MEMBERS];  /* its fence can be found: it says whose it is */
+byte calls[MEMBERS];
+byte acquisition[MEMBERS]; /* as its fence says */
+byte raised[MEMBERS];      /* against which acquisition + 1; 0: against none */
+bool kept[MEMBERS];  /* it has the lock in its own eyes, and asks its fence alone */
+
+#define IS_RAISED(id) (raised[id] == acquisition[id] + 1)
+
+inline change()
+{
+    atomic {
+        assert(locked == COMMAND);
+        assert(!over)
+    }
+}
+
+/* To touch: count in, ask the fence, and the first time the command and the kernel as well. */
+inline touch(id, refused)
+{
+    refused = false;
+    calls[id]++;
+    if
+    :: IS_RAISED(id) -> calls[id]--; refused = true
+    :: else
+    fi;
+    if
+    :: !refused && !kept[id] ->
+        if
+        :: state != 0 -> refused = true
+        :: else
+        fi;
+        if
+        :: !refused ->
+            /* flock on the shared description; who has it has it still */
+            if
+            :: atomic { locked != STRANGER -> locked = COMMAND }
+            :: atomic { locked == STRANGER -> refused = true }
+            fi;
+            /* broken in between: what was locked just now is not the command's */
+            if
+            :: !refused && state == BROKEN ->
+                atomic {
+                    if
+                    :: locked == COMMAND -> locked = 0
+                    :: else
+                    fi
+                };
+                refused = true
+            :: !refused && state == BREAKING -> refused = true
+            :: else
+            fi
+        :: else
+        fi;
+        if
+        :: !refused ->
+            acquisition[id] = 1; /* a number of its own */
+            told[id] = true;
+            kept[id] = true
+        :: else -> calls[id]--
+        fi
+    :: else
+    fi
+}
+
+proctype member(byte id)
+{
+    byte touches = 2;
+    bool refused;
+
+#ifndef WITHOUT_NAME
+    told[id] = true; /* at its start, before it ever asks whether the command is broken */
+#endif
+    do
+    :: touches == 0 -> break
+    :: touches > 0 ->
+        touches--;
+        touch(id, refused);
+        if
+        :: refused -> break
+        :: else
+        fi;
+        change(); /* by name: counted to its end */
+        calls[id]--
+    od
+}
+
+inline fence_member(id)
+{
+    byte against;
+    do
+    :: against = acquisition[id];
+        raised[id] = against + 1;
+        if
+        :: calls[id] == 0 && acquisition[id] == against -> break
+        :: else ->
+#ifdef WITHOUT_LATEST
+            (calls[id] == 0);
+            break
+#else
+            (calls[id] == 0 || acquisition[id] != against)
+#endif
+        fi
+    od
+}
+
+proctype lockctl()
+{
+    (kept[0]); /* the holder that it knows */
+#ifndef WITHOUT_MARK
+    state = BREAKING;
+#endif
+    fence_member(0);
+#ifndef WITHOUT_SCAN
+    if
+    :: told[1] -> fence_member(1)
+    :: else
+    fi;
+    if
+    :: told[2] -> fence_member(2)
+    :: else
+    fi;
+#endif
+    /* the copies of files; then LOCK_UN, BROKEN, and LOCK_UN once more */
+    atomic {
+        if
+        :: locked == COMMAND -> locked = 0
+        :: else
+        fi
+    };
+    state = BROKEN;
+    /* for those whose fence could not be found at all; there are none here */
+    atomic {
+        if
+        :: locked == COMMAND -> locked = 0
+        :: else
+        fi
+    };
+    over = true
+}
+
+proctype stranger()
+{
+    atomic { locked == 0 && over -> locked = STRANGER };
+    skip
+}
+
+init
+{
+    atomic {
+        run member(0);
+        run member(1);
+        run member(2);
+        run lockctl();
+        run stranger()
+    }
+}
