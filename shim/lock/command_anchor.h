@@ -47,8 +47,8 @@ struct command_entry {
  * A member that has touched asks its own fence alone from then on, so all members are fenced, not
  * only those that were known to hold. One that asked the command just before BREAKING is counted in
  * its fence by then, and that can be found, for it was named before (fence_name()): its calls are
- * waited for, and the fence raised against whichever acquisition it writes down meanwhile. The model
- * is tests/model/command.pml.
+ * waited for, and the fence raised against whichever acquisition it writes down meanwhile. The
+ * model is tests/model/command.pml.
  */
 #define COMMAND_BREAKING 1u
 #define COMMAND_BROKEN 2u
