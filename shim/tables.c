@@ -499,10 +499,61 @@ static struct lock *lock_for(const struct table *table, const char *path)
     return lock;
 }
 
-static const char *set_up_table(const struct table_settings *settings)
+/* Of many tables most lie side by side: their directory is resolved once. */
+SPARSE static struct {
+    bool known;
+    size_t length; /* of text, with the slash */
+    char text[4096];
+    char canonical[RESOLVE_SIZE];
+} neighbours;
+
+static bool know_directory(const char *path, size_t length)
+{
+    if (neighbours.known && neighbours.length == length &&
+        memcmp(neighbours.text, path, length) == 0)
+        return true;
+    bool root = length == 1;
+    memcpy(neighbours.text, path, length);
+    neighbours.text[root || length == 0 ? length : length - 1] = '\0';
+    neighbours.known =
+        resolve_path(AT_FDCWD, length == 0 ? "." : neighbours.text, true, neighbours.canonical);
+    memcpy(neighbours.text, path, length);
+    neighbours.length = length;
+    return neighbours.known;
+}
+
+/* False where the name is a symlink, or anything but plain: then the whole path must be walked. */
+static bool resolve_beside(const char *path, char *canonical)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash != NULL ? slash + 1 : path;
+    size_t length = (size_t)(name - path);
+    if (name[0] == '\0' || name[0] == '.' || length >= sizeof neighbours.text ||
+        !know_directory(path, length))
+        return false;
+    size_t above = strcmp(neighbours.canonical, "/") == 0 ? 0 : strlen(neighbours.canonical);
+    size_t size = strlen(name) + 1;
+    if (above + 1 + size > RESOLVE_SIZE)
+        return false;
+    memcpy(canonical, neighbours.canonical, above);
+    canonical[above] = '/';
+    memcpy(canonical + above + 1, name, size);
+    char byte;
+    ssize_t found = kernel_readlinkat(AT_FDCWD, canonical, &byte, 1);
+    return found == -EINVAL || found == -ENOENT;
+}
+
+static bool resolve_table(const char *path, bool many, char *canonical)
+{
+    return ((many && resolve_beside(path, canonical)) ||
+            resolve_path(AT_FDCWD, path, true, canonical)) &&
+           strlen(canonical) < 4096;
+}
+
+static const char *set_up_table(const struct table_settings *settings, bool many)
 {
     char canonical[RESOLVE_SIZE], lock_path[RESOLVE_SIZE];
-    if (!resolve_path(AT_FDCWD, settings->path, true, canonical) || strlen(canonical) >= 4096)
+    if (!resolve_table(settings->path, many, canonical))
         return complain("table", settings->path, "can't be resolved to a path");
     const char *wrong = check_kind(settings, canonical);
     if (wrong != NULL)
@@ -545,7 +596,7 @@ const char *tables_set_up(const struct settings *settings, const char *program)
     for (size_t i = 0; i < settings->count; i++) {
         if (settings_names_program(settings->tables[i].exempt, program))
             continue;
-        const char *wrong = set_up_table(&settings->tables[i]);
+        const char *wrong = set_up_table(&settings->tables[i], settings->count > 1);
         if (wrong != NULL)
             return wrong;
     }
