@@ -80,7 +80,8 @@ def arguments():
     return given
 
 
-def run(bench, given):
+def run(bench, given, keep):
+    """`keep` is called after each section: what comes later may fail."""
     shares = sum(SECTIONS[name] for name in given.sections)
     for name in given.sections:
         section = importlib.import_module(f"sections.{name}")
@@ -90,6 +91,7 @@ def run(bench, given):
         section.run(bench)
         bench.workspace.end_processes()
         print(f"\n{name}: {time.monotonic() - begin:.0f} seconds", flush=True)
+        keep()
 
 
 def main():
@@ -99,16 +101,20 @@ def main():
     begin = time.monotonic()
     output = given.output or bench.build / "bench"
     output.mkdir(parents=True, exist_ok=True)
+
+    def keep():
+        told = bench.as_json(time.monotonic() - begin)
+        (output / "results.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+
     try:
-        run(bench, given)
+        run(bench, given, keep)
     finally:
         place.close()
     plots.draw(bench, output)
     report.tell_targets(bench.targets)
     report.tell_left_out(bench.left_out)
-    seconds = time.monotonic() - begin
-    (output / "results.json").write_text(json.dumps(bench.as_json(seconds), indent=1) + "\n", encoding="utf-8")
-    print(f"\n{seconds:.0f} seconds; {output / 'results.json'}")
+    keep()
+    print(f"\n{time.monotonic() - begin:.0f} seconds; {output / 'results.json'}")
     return 0
 
 

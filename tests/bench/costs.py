@@ -32,6 +32,8 @@ ROWS = [
     ("handing over to one that waits", "handover", "released, 1 waiter", "flock", ["lockshim, session"], ["fcntl"]),
     ("… to one of 49", "handover", "released, 49 waiters", "flock", ["lockshim, session"], ["fcntl"]),
 ]
+# What one process does is told by its processor time, which others on the machine disturb less than the clock.
+BY_PROCESSOR = ("calls", "session", "start")
 AGAINST = {"bare": "no shim", "flock": "`flock` by hand", "flock LOCKFILE": "`flock FILE command`"}
 
 
@@ -42,9 +44,10 @@ def middle(values):
 
 
 def samples(measure, variant):
+    wanted = 1 if measure["section"] in BY_PROCESSOR else 0
     for found in measure["variants"]:
-        if found["variant"] == variant and found["metrics"]:
-            return found["metrics"][0]["samples"]
+        if found["variant"] == variant and len(found["metrics"]) > wanted:
+            return found["metrics"][wanted]["samples"]
     return []
 
 
@@ -89,8 +92,8 @@ def main():
         sys.exit("costs.py: nothing of what the table has was measured")
     machine = results[-1]["machine"]
     table = "\n".join(["| what | against | lockshim | others |", "| --- | --- | --- | --- |", *lines, "",
-                       f"Times as ratios, medians of interleaved rounds; {machine['processors']} processors, "
-                       f"Linux {machine['kernel'].split('-')[0]}, {machine['libc']}."])
+                       "Ratios, medians of interleaved rounds: processor time of what one process does, else wall time; "
+                       f"{machine['processors']} processors, Linux {machine['kernel'].split('-')[0]}, {machine['libc']}."])
     text = given.readme.read_text(encoding="utf-8")
     marked = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
     if not marked.search(text):

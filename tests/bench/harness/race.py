@@ -1,5 +1,6 @@
 """Variants of an operation, each a program of its own that waits for the driver's word, take turns in
 short bursts. Every round starts new programs, as where the loader puts things decides small differences."""
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -78,7 +79,8 @@ class Worker:
         return f"it ended with status {status}" + (f": {lines[-1][:200]}" if lines else "")
 
     def close(self):
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # it ended before it read all
+            self.process.stdin.close()
         try:
             self.process.wait(5)
         except subprocess.TimeoutExpired:
