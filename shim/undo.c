@@ -3,7 +3,7 @@
  */
 #include "shim/undo.h"
 
-#include "shim/lock/kernel.h"
+#include "shim/lock/kernel_files.h"
 #include "shim/lock/resolve.h"
 #include "shim/report.h"
 #include "shim/lock/sparse.h"
@@ -253,8 +253,8 @@ static bool find_path_of(int descriptor, char path[static RESOLVE_SIZE])
 {
     struct stat named, open;
     uint64_t key = descriptor_key(descriptor);
-    if (path_of_late(key, path) && kernel_fstat(descriptor, &open) == 0 &&
-        kernel_fstatat(AT_FDCWD, path, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+    if (path_of_late(key, path) && kernel_fstat_timeless(descriptor, &open) == 0 &&
+        kernel_fstatat_timeless(AT_FDCWD, path, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
         named.st_ino == open.st_ino && named.st_dev == open.st_dev)
         return true;
     if (!find_path(descriptor, path))
@@ -362,6 +362,7 @@ static bool save_range(struct touch *touch, struct table *table, const struct un
                                   .readable = (flags & O_ACCMODE) == O_RDWR};
     int result = undo_save_part(journal, &file, offset, size, &key);
     note(touch, table, result > 0 ? 0 : result);
+    table->lock->undo_kept.last_changed = true; /* by the call that follows */
     if (touch->error == 0 && journal->session != 0) {
         atomic_store(&inode_keys[descriptor], key);
         if (result == UNDO_IS_WHOLE)

@@ -75,11 +75,12 @@ static inline int kernel_utimensat(int directory, const char *path,
  * fstat without the times of changes, which costs the next change of the file less: a kernel that
  * tells times exactly writes them anew for whoever has asked.
  */
-static inline int kernel_fstat_timeless(int descriptor, struct stat *status)
+static inline int kernel_fstatat_timeless(int directory, const char *path, struct stat *status,
+                                          int flags)
 {
     struct statx found;
     unsigned wanted = STATX_BASIC_STATS & ~(STATX_MTIME | STATX_CTIME);
-    int result = (int)KERNEL_CALL(SYS_statx, descriptor, "", AT_EMPTY_PATH, wanted, &found, 0);
+    int result = (int)KERNEL_CALL(SYS_statx, directory, path, flags, wanted, &found, 0);
     *status = (struct stat){0};
     if (result != 0)
         return result;
@@ -94,6 +95,11 @@ static inline int kernel_fstat_timeless(int descriptor, struct stat *status)
     status->st_atim = (struct timespec){.tv_sec = (time_t)found.stx_atime.tv_sec,
                                         .tv_nsec = (long)found.stx_atime.tv_nsec};
     return 0;
+}
+
+static inline int kernel_fstat_timeless(int descriptor, struct stat *status)
+{
+    return kernel_fstatat_timeless(descriptor, "", status, AT_EMPTY_PATH);
 }
 
 static inline int kernel_fsync(int descriptor)

@@ -130,8 +130,8 @@ int undo_save_part(const struct undo *undo, const struct undo_open_file *opened,
     struct undo_file file = {
         .descriptor = opened->descriptor, .path = opened->path, .readable = opened->readable};
     *inode_key = 0;
-    if (kernel_fstat(opened->descriptor, &file.status) != 0 || !S_ISREG(file.status.st_mode) ||
-        file.status.st_nlink == 0)
+    if (undo_look_at(undo->kept, opened->descriptor, &file.status) != 0 ||
+        !S_ISREG(file.status.st_mode) || file.status.st_nlink == 0)
         return 0;
     if (undo_file_is_recorded(undo, &file))
         return UNDO_IS_WHOLE;

@@ -214,8 +214,8 @@ int undo_file_open(const struct undo_file *file)
     struct stat status;
     if (file->path != NULL) {
         int from = undo_open_to_read(AT_FDCWD, file->path, O_NOFOLLOW);
-        if (from >= 0 && kernel_fstat(from, &status) == 0 && status.st_ino == file->status.st_ino &&
-            status.st_dev == file->status.st_dev)
+        if (from >= 0 && kernel_fstat_timeless(from, &status) == 0 &&
+            status.st_ino == file->status.st_ino && status.st_dev == file->status.st_dev)
             return from;
         if (from >= 0)
             (void)kernel_close(from);
@@ -334,7 +334,7 @@ int undo_save_open(const struct undo *undo, int descriptor, const char *path)
  * The kernel's own times are no finer than the coarse clock, unless somebody asks. A file that we
  * ourselves have changed since that clock last went on is not asked again: it has that time.
  */
-static int look_at(struct undo_kept *kept, int file, struct stat *status)
+int undo_look_at(struct undo_kept *kept, int file, struct stat *status)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME_COARSE, &now);
@@ -365,7 +365,7 @@ int undo_save_early(const struct undo *undo, const char *path, bool *saved)
     /* A pipe must not even be opened; what was a file once is taken for one. */
     uint64_t key = undo_key(path) ^ REGULAR_FILE;
     if (!undo_is_recorded(undo->session != 0 ? ANY_SESSION : 0, key)) {
-        int result = kernel_fstatat(AT_FDCWD, path, &file.status, AT_SYMLINK_NOFOLLOW);
+        int result = kernel_fstatat_timeless(AT_FDCWD, path, &file.status, AT_SYMLINK_NOFOLLOW);
         if (result == -ENOENT)
             return undo_save_name(undo, path, UNDO_MAKES);
         if (result == 0 && S_ISLNK(file.status.st_mode))
@@ -380,7 +380,7 @@ int undo_save_early(const struct undo *undo, const char *path, bool *saved)
         return undo_save_name(undo, path, UNDO_MAKES);
     if (from < 0)
         return from == -ELOOP ? from : 0;
-    int result = look_at(undo->kept, from, &file.status);
+    int result = undo_look_at(undo->kept, from, &file.status);
     if (result == 0 && S_ISREG(file.status.st_mode) && file.status.st_size <= UNDO_EARLY &&
         is_plain(&file.status)) {
         result = undo_file_save(undo, &file, from);

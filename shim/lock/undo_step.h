@@ -43,6 +43,9 @@ int undo_file_save(const struct undo *undo, const struct undo_file *file, int fr
 /* The file, open for reading: by its path where that still leads to it. */
 int undo_file_open(const struct undo_file *file);
 
+/* As fstat, for one who may keep a journal (or NULL). */
+int undo_look_at(struct undo_kept *kept, int file, struct stat *status);
+
 /* Is all of its content recorded? */
 bool undo_file_is_recorded(const struct undo *undo, const struct undo_file *file);
 

@@ -15,7 +15,7 @@ check-rollback: all $(ROLLBACK_BUILT) $(E2E_BUILT)
 	@$(REPORT) rollback limits=tests/rollback/limits.sh \
 		'every-call=python3 tests/rollback/every-call.py $(BUILD)' \
 		'every-call-owners=SCOPES="session command" RECOVERY_EVERY=1000 \
-			python3 tests/rollback/every-call.py $(BUILD) replace shared' \
+			python3 tests/rollback/every-call.py $(BUILD) replace shared sessions family' \
 		'torture=python3 tests/rollback/torture.py $(BUILD) $(TORTURE_SECONDS)'
 
 torture: all $(ROLLBACK_BUILT)

@@ -71,10 +71,22 @@ def make_table(root):
                 os.utime(path, ns=(10**18, 10**18 + 123456789))
 
 
+def in_memory():
+    """A file system in memory, where making a table anew costs no disk, if it has attributes."""
+    if "TMPDIR" in os.environ:
+        return None
+    try:
+        with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
+            os.setxattr(file.name, "user.note", b"kept")
+        return "/dev/shm"
+    except OSError:
+        return None
+
+
 class Test:
     def __init__(self, build, scope):
         self.build = build
-        self.work = tempfile.mkdtemp(prefix="lockshim-every-call-")
+        self.work = tempfile.mkdtemp(prefix="lockshim-every-call-", dir=in_memory())
         self.pristine = f"{self.work}/pristine"
         self.table = f"{self.work}/T"
         make_table(self.pristine)
