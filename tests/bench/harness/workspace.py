@@ -26,6 +26,7 @@ class Workspace:
             if name.startswith("LOCKSHIM_") or name in ("LD_PRELOAD", "LOCKCTL_COLUMNS"):
                 del os.environ[name]
         os.environ["LC_ALL"] = "C.UTF-8"
+        os.environ["PATH"] += ":/usr/sbin:/sbin"  # where mkfs is
         self.path = pathlib.Path(tempfile.mkdtemp(prefix="lockshim-bench-")).resolve()
         self.path.chmod(0o755)
         self.mounts = []
