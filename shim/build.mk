@@ -86,7 +86,7 @@ SHIM_I386_CC := $(if $(SANITIZE),,$(if $(filter x86_64-%,$(shell $(CC) -dumpmach
 	$(shell command -v i686-linux-gnu-gcc 2>/dev/null)))
 SHIM_I386_LIBC := $(firstword $(wildcard /lib32/libc.so.6 /lib/i386-linux-gnu/libc.so.6))
 SHIM_I386_OBJECTS := $(SHIM_SOURCES:%.c=$(BUILD)/i386/%.o)
-SHIM_I386_CFLAGS = $(filter-out -fsanitize=%,$(BASE_CFLAGS)) \
+SHIM_I386_CFLAGS = $(filter-out -fsanitize=%,$(BASE_CFLAGS)) -Wno-psabi \
 	$(if $(filter shim/interpose/%,$<),,-D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64)
 
 $(BUILD)/i386/%.o: %.c

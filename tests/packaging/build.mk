@@ -17,6 +17,13 @@ $(PACKAGING:%=check-%) check-reproducible: check-%: all
 
 # The Debian packages, into a fresh Debian of their own: minutes, and a mirror. And two builds in full,
 # to see that they are the same.
-.PHONY: check-packages
-check-packages: deb check-reproducible
+.PHONY: check-packages check-servers deps-servers
+check-packages: deb check-reproducible check-servers
 	@$(REPORT) packaging debian=tests/packaging/debian.sh
+
+# What doc/ways-in.md says of Apache and php-fpm, where they are; heavy, so no part of deps.
+DEPS_SERVERS := apache2 libapache2-mod-php php-fpm
+deps-servers:
+	sh tests/install-deps.sh $(DEPS_SERVERS)
+check-servers: all $(BUILD)/e2e/act
+	@$(REPORT) packaging servers=tests/packaging/servers.sh
