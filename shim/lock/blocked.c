@@ -7,11 +7,14 @@
 #include "shim/lock/kernel.h"
 #include "shim/lock/process.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/uio.h>
+
+#include "shim/lock/blocked_calls.h"
 
 static void add_descriptor(struct blocked *blocked, long descriptor)
 {
@@ -23,7 +26,38 @@ static bool read_memory(pid_t process, uint64_t address, void *buffer, size_t si
 {
     struct iovec here = {buffer, size};
     struct iovec there = {(void *)(uintptr_t)address, size};
-    return KERNEL_CALL(SYS_process_vm_readv, process, &here, 1, &there, 1, 0) == (long)size;
+    if (address <= UINTPTR_MAX)
+        return KERNEL_CALL(SYS_process_vm_readv, process, &here, 1, &there, 1, 0) == (long)size;
+    char path[64]; /* of a 64-bit process, looked at by a 32-bit one */
+    int memory =
+        kernel_openat(AT_FDCWD, process_path(path, process, "mem", -1), O_RDONLY | O_CLOEXEC, 0);
+    ssize_t got = kernel_pread(memory, buffer, size, (off_t)address);
+    (void)kernel_close(memory);
+    return got == (ssize_t)size;
+}
+
+/* The number of a call as this file knows it, or -1. */
+static long call_of(pid_t process, long number)
+{
+#if defined(__i386__) || defined(__x86_64__)
+    char path[64];
+    unsigned char kind[EI_NIDENT] = {0};
+    int file = kernel_openat(AT_FDCWD, process_path(path, process, "exe", -1),
+                             O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
+    ssize_t size = kernel_pread(file, kind, sizeof kind, 0);
+    (void)kernel_close(file);
+    bool narrow = size == (ssize_t)sizeof kind ? kind[EI_CLASS] == ELFCLASS32 : sizeof(long) == 4;
+    if (!narrow || number == SYS_clone3 || number == SYS_epoll_pwait2)
+        return number;
+    for (size_t i = 0; i < sizeof blocked_calls / sizeof blocked_calls[0]; i++) {
+        if (blocked_calls[i][0] == number)
+            return blocked_calls[i][1];
+    }
+    return -1;
+#else
+    (void)process;
+    return number;
+#endif
 }
 
 static void add_polled(struct blocked *blocked, pid_t process, uint64_t address, uint64_t count)
@@ -234,7 +268,7 @@ static bool look_at_thread(long thread, void *context)
         const char *at = blocked_parse(text, &call);
         for (int i = 0; i < 6; i++)
             at = blocked_parse(at, &argument[i]);
-        note_call(search->blocked, search->process, (long)call, argument);
+        note_call(search->blocked, search->process, call_of(search->process, (long)call), argument);
     }
     return ++search->looked_at < 64;
 }

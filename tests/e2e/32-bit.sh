@@ -61,7 +61,26 @@ int main(int count, char **words)
     return 127;
 }
 END
-for name in raise keep start bare; do
+# Touches, then waits for a child.
+cat >parent-start.c <<'END'
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int main(int count, char **words)
+{
+    int status = 1;
+    if (count < 2 || open("table/n", O_RDONLY) < 0)
+        return 1;
+    if (fork() == 0) {
+        execl(words[1], words[1], "table/n", (char *)NULL);
+        _exit(127);
+    }
+    wait(&status);
+    return status != 0;
+}
+END
+for name in raise keep start bare parent-start; do
     $cc -O1 -Wall $name.c -o $name || not_ok "a 32-bit program is built"
     gcc -O1 -Wall $name.c -o $name-64 || not_ok "a 64-bit program is built"
 done
@@ -93,7 +112,17 @@ expect "the lock is free before a 32-bit program touches" 0 '' run ./start 'floc
 expect "a 64-bit program without the preload is out of a 32-bit one's reach: the lock is taken" 0 '' \
     run ./bare "$(command -v sh)" -c '! flock -n table.lock true'
 
+# A holder that waits for its child lets it in, whichever is the wider; so does one that waits at a pipe.
+for pair in 'start raise-64' 'start-64 raise' 'start raise'; do
+    first=${pair% *} second=${pair#* }
+    echo 0 >table/n
+    expect "$first under process waits for its child $second" 0 '' \
+        run --scope process --timeout 20 ./parent-"$first" ./"$second"
+    expect "which has counted" 0 1 cat table/n
+done
+
 # They see one another: who waits, and for whom. Both ways.
+echo 3 >table/n
 n=3
 for pair in 'keep raise-64' 'keep-64 raise'; do
     holder=${pair% *} waiter=${pair#* }
