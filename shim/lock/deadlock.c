@@ -14,7 +14,8 @@
 
 #include <string.h>
 
-enum { DEPTH_MAXIMUM = 16, KERNEL_LINES = 256 };
+/* As many locks of the kernel's list as are looked at; of the memory for them only what is used. */
+enum { DEPTH_MAXIMUM = 16, KERNEL_LINES = 1 << 17 };
 
 struct search {
     const struct lock *wanted;
@@ -323,11 +324,16 @@ bool deadlock_found(struct lock *wanted, uint64_t since, bool patient)
 {
     if (!we_hold_another(wanted) && (!patient || !holder_may_be_blocked(wanted)))
         return false;
-    struct kernel_lock lines[KERNEL_LINES];
-    struct search search = {.wanted = wanted, .since = since, .patient = patient, .lines = lines};
-    kernel_locks_each(keep_line, &search);
+    const size_t size = KERNEL_LINES * sizeof(struct kernel_lock);
+    struct search search = {.wanted = wanted, .since = since, .patient = patient};
+    search.lines = kernel_mmap(NULL, size, PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (search.lines != NULL)
+        kernel_locks_each(keep_line, &search);
     search.visited[search.depth++] = wanted->inode;
-    if (look_at_blocked(&search, &wanted->registry))
-        return true;
-    return look_at_kernel_list(&search, wanted->inode);
+    bool found =
+        look_at_blocked(&search, &wanted->registry) || look_at_kernel_list(&search, wanted->inode);
+    if (search.lines != NULL)
+        (void)kernel_munmap(search.lines, size);
+    return found;
 }

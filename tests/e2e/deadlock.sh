@@ -95,6 +95,26 @@ for pause in 0 0.5; do
     same "lockctl run below flock(1), $pause" 1 "$(cat out out-2 | grep -c EDEADLK)"
 done
 
+# Among so many other locks that the kernel lists them in many pieces, and these behind.
+fresh
+taskset -c 0 flock T.lock sh -c ': >1; while [ ! -e 3 ]; do sleep 0.02; done; flock -w 20 U.lock true; : >4' &
+at 1
+taskset -c 0 "$python" -c "
+import fcntl, os, time
+held = [open('lock-%d' % i, 'w') for i in range(900)]
+for file in held:
+    fcntl.flock(file, fcntl.LOCK_EX)
+open('2', 'w')
+while not os.path.exists('stop'):
+    time.sleep(0.05)" &
+many=$!
+at 2
+same "among 900 other locks" "cat T/n: EDEADLK" \
+    "$(guard_both process "$act" "cat U/n" "mark 3" "sleep 0.2" "cat T/n" 2>/dev/null)"
+: >stop
+wait $many
+wait
+
 # Through a parent that waits for its child.
 fresh
 guard_both process sh -c "read -r n <T/n; : >1; while [ ! -e 2 ]; do sleep 0.02; done
