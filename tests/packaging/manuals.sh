@@ -64,6 +64,16 @@ same "notices are found in the source" yes "$([ "$notices" -gt 5 ] && echo yes)"
 same "the status of wrong settings" "$(sed -n 's/#define SETTINGS_EXIT_STATUS //p' shim/settings.h)" \
     "$(section 'EXIT STATUS' man/liblockshim.so.8 | sed -nE '/^\.It 1$/d; s/^\.It ([0-9]+)$/\1/p')"
 
+# --- options: the long ones of every command's --help, anywhere on the page as flags ---
+commands=$("$BUILD/lockctl" --help | sed -nE 's/^  ([a-z]+) .*/\1/p')
+options=$(for command in $commands; do
+    "$BUILD/lockctl" "$command" --help | sed -nE 's/^  (-[a-zA-Z], )?-(-[a-z-]+).*/\2/p'
+done | words)
+same "options are found in --help" yes "$([ "$(wc -w <<<"$options")" -gt 30 ] && echo yes)"
+same "the options of lockctl(1)" "$options" \
+    "$(grep -E '^\.(Fl|[A-Z][a-z] (.* )?Fl) ' man/lockctl.1 | tr ' ' '\n' | grep -xE -- '-[a-z][a-z-]+' |
+        grep -vxe -version | words)"
+
 # --- references ---
 for page in man/*.[1-8]; do
     others=$(for other in man/*.[1-8]; do
