@@ -13,7 +13,7 @@ TAKEOVER_SOURCES := $(wildcard shim/lock/takeover*.c)
 # What runs in every process, at its start, fork and end, is linked side by side: fewer pages to map.
 SHIM_LIFE_SOURCES := $(addprefix shim/,interpose/real.c tables.c start.c settings.c touch.c descriptors.c \
 	mappings.c lost_update.c interpose/processes.c \
-	$(addprefix lock/,resolve.c self.c own.c objects.c lock.c publish.c succession.c undo_lock.c))
+	$(addprefix lock/,resolve.c self.c own.c objects.c lock.c publish.c publish_leave.c succession.c undo_lock.c))
 SHIM_SOURCES := $(SHIM_LIFE_SOURCES) $(filter-out $(SHIM_LIFE_SOURCES) $(TAKEOVER_SOURCES),\
 	$(wildcard shim/*.c shim/lock/*.c shim/program/*.c shim/interpose/*.c))
 SHIM_OBJECTS := $(SHIM_SOURCES:%.c=$(BUILD)/obj/%.o)

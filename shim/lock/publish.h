@@ -44,4 +44,24 @@ bool publish_was_broken(struct lock *lock);
 /* After exec: the lock came with us. */
 void publish_adopted(struct lock *lock);
 
+/* --- between publish.c and publish_leave.c --- */
+
+/* Writes the holder's half of the head. */
+static inline void publish_write_half(struct lock *lock, const struct registry_head *head)
+{
+    (void)registry_write(&lock->registry, REGISTRY_HOLDERS_HALF,
+                         (const char *)head + REGISTRY_HOLDERS_HALF,
+                         sizeof *head - REGISTRY_HOLDERS_HALF);
+}
+
+static inline void publish_write_word(struct lock *lock, size_t offset, uint32_t value)
+{
+    (void)registry_write(&lock->registry, offset, &value, sizeof value);
+}
+
+static inline void publish_write_mark(struct lock *lock, const struct registry_mark *mark)
+{
+    (void)registry_write(&lock->registry, REGISTRY_OFFSET(head.mark), mark, sizeof *mark);
+}
+
 #endif
