@@ -7,6 +7,7 @@
 #include "shim/lock/command_anchor.h"
 #include "shim/lock/command_member.h"
 #include "shim/lock/kernel.h"
+#include "shim/lock/kernel_files.h"
 #include "shim/lock/lock.h"
 #include "shim/lock/own.h"
 #include "shim/lock/process.h"
@@ -15,6 +16,7 @@
 #include "shim/lock/undo_lock.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -123,19 +125,32 @@ static int place_anchor(struct command *command, int descriptor)
     return kernel_fcntl(number, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 }
 
+/* A limit on file sizes holds for memory as well, and is told by a signal, which is not to end us. */
+static int set_size(int descriptor, size_t size)
+{
+    static const uint64_t file_size_signal = 1ull << (SIGXFSZ - 1);
+    uint64_t before = 0;
+    (void)kernel_sigprocmask(SIG_BLOCK, &file_size_signal, &before);
+    int result = kernel_ftruncate(descriptor, (off_t)size);
+    if (result == -EFBIG && (before & file_size_signal) == 0)
+        (void)kernel_take_signal(&file_size_signal);
+    (void)kernel_sigprocmask(SIG_SETMASK, &before, NULL);
+    return result;
+}
+
 static int make_anchor(struct command *command, size_t tables)
 {
     size_t size = sizeof(struct command_anchor) + tables * sizeof(struct command_entry);
     int descriptor = kernel_memfd_create("lockshim-command", MFD_ALLOW_SEALING);
     if (descriptor < 0)
         return descriptor;
-    int result = kernel_ftruncate(descriptor, (off_t)size);
+    int result = set_size(descriptor, size);
     command->anchor =
         result != 0 ? NULL
                     : kernel_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
     if (command->anchor == NULL) {
         (void)kernel_close(descriptor);
-        return -ENOMEM;
+        return result != 0 ? result : -ENOMEM;
     }
     memcpy(command->anchor->magic, COMMAND_MAGIC, sizeof command->anchor->magic);
     command->anchor->version = COMMAND_VERSION;

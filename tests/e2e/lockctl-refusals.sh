@@ -165,6 +165,8 @@ done
 mkdir empty && cp "$lockctl" empty/
 one_line "no shim beside lockctl" 78 'the shim .*/lib.*/liblockshim.so. cannot be loaded' \
     empty/lockctl run --table table true
+one_line "a limit on the size of files that leaves no room for its memory" 1 \
+    "memory file 'lockshim-command': File too large" bash -c 'ulimit -f 0; "$@"' - "$lockctl" run --table table true
 # What it needs for anything else is found beside it too, or the missing program is named.
 if [ ! -e /usr/local/libexec/lockshim/lockctl-inspect ]; then
     one_line "no lockctl-inspect beside lockctl" 1 \
