@@ -114,6 +114,27 @@ def do_break(options, table):
     return done
 
 
+def is_stopped(process):
+    try:
+        for thread in os.listdir("/proc/%d/task" % process):
+            with open("/proc/%d/task/%s/stat" % (process, thread), encoding="utf-8") as file:
+                if file.read().rsplit(")", 1)[1].split()[0] not in "TtZX":
+                    return False
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    return True
+
+
+def stop(holder):
+    """Until all of its threads stand still: one that still runs makes it a healthy holder."""
+    kill_all(holder, signal.SIGSTOP)
+    deadline = time.monotonic() + 10
+    while not all(is_stopped(process) for process in processes_of(holder.pid)):
+        if time.monotonic() > deadline:
+            raise SystemExit("the holder does not stop")
+        time.sleep(0.001)
+
+
 def end(holder):
     """Lets it go on, asks it to end, and waits: its buffers are flushed meanwhile."""
     kill_all(holder, signal.SIGCONT)
@@ -149,12 +170,12 @@ def race(number, work, started):
         started.append(waiter)
     time.sleep(chance.random() * 0.02)
     if stopped:
-        kill_all(holder, signal.SIGSTOP)
+        stop(holder)
     done = do_break(options, table)
     freed = "\nfreed" in done.stdout
     before = contents(table)
     waited = None
-    if waiter is not None:
+    if waiter is not None and done.returncode == 0:
         if waiter.wait(timeout=30) != 0:
             return what + ": the next holder failed", None
         found = re.search(r", ([0-9.]+) (\S+) later, has got", done.stdout)
