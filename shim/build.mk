@@ -39,6 +39,7 @@ $(BUILD)/obj/shim/liblockshim.map: shim/interpose/symbols.def
 PLAIN ?= build
 ifneq ($(filter address thread,$(SANITIZE)),)
 $(BUILD)/liblockshim.so: $(PLAIN)/liblockshim.so
+	@mkdir -p $(@D)
 	cp $< $@
 else
 $(BUILD)/liblockshim.so: $(SHIM_OBJECTS) $(BUILD)/obj/shim/liblockshim.map
