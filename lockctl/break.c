@@ -369,6 +369,8 @@ static int break_lock(struct break_plan *plan)
         printf("%s: the holder has let go by itself meanwhile\n", shown(plan->lock->label));
         return STATUS_DONE;
     }
+    if (status < 0)
+        return STATUS_DONE;
     if (status != STATUS_DONE)
         return status;
     explain(plan);

@@ -36,6 +36,7 @@ struct victim {
     bool stands_still;           /* for the time being: the fence does not see it let go */
     uint64_t acquisition;        /* 0: not known; with FENCE_OVER: the one before it */
     struct command_entry *entry; /* of the command that it is a member of, or NULL */
+    int anchor;                  /* of that command: a descriptor, or -1 */
     bool executed;               /* another program, meanwhile */
     bool ended;
     bool let_go; /* by itself, in order, meanwhile */
@@ -86,7 +87,8 @@ struct break_plan {
 
 /*
  * Chooses whom to break and finds out whether that can be done. STATUS_DONE to go on (no victims:
- * nothing is to be done), or an exit status after a complaint. Changes nothing.
+ * nothing is to be done), negative when the lock has been let go of meanwhile and that is said, or
+ * an exit status after a complaint. Changes nothing; keeps other breaks out.
  */
 int break_prepare(struct break_plan *plan);
 

@@ -22,6 +22,7 @@
 #define CALLS_PATIENCE INT64_C(1000000000) /* ns, for calls that are under way */
 #define PROGRAMS 100                     /* that a holder executes one after the other meanwhile */
 #define END_PATIENCE INT64_C(5000000000) /* for a process that was sent a signal */
+#define SETTLE_PATIENCE 5000000000u      /* for who has the undo journal */
 
 static const char *label(const struct break_plan *plan)
 {
@@ -192,6 +193,47 @@ static int await_all_calls(struct break_plan *plan)
     return status;
 }
 
+/* --- commands at their end --- */
+
+/*
+ * The lockctl of a command that has just ended may be settling what that did, by the undo journal.
+ * One that does not come to an end is killed: what it has undone only halfway is undone here.
+ */
+static int await_command(struct break_plan *plan, struct victim *victim)
+{
+    pid_t pid;
+    int result = takeover_command_wait(victim->entry, victim->anchor, SETTLE_PATIENCE, &pid);
+    if (result == 0)
+        return STATUS_DONE;
+    struct victim supervisor = {.holder = victim->holder};
+    if (pid != 0 && takeover_open(&supervisor.process, pid, 0) == 0) {
+        pid_t still = 0;
+        result = takeover_command_wait(victim->entry, victim->anchor, 0, &still);
+        int status = STATUS_DONE;
+        if (result != 0 && still == pid) {
+            printf("killing process %d: it is settling what its command did, and does not end\n",
+                   pid);
+            status = end_process(plan, &supervisor, SIGKILL, END_PATIENCE);
+        }
+        takeover_close(&supervisor.process);
+        if (status != STATUS_DONE || result == 0 || still == pid)
+            return status;
+    }
+    complain("%s: the lockctl of the command is settling what that did, and does not end; try "
+             "again later",
+             label(plan));
+    return STATUS_REFUSED;
+}
+
+static int await_commands(struct break_plan *plan)
+{
+    int status = STATUS_DONE;
+    for (size_t i = 0; i < plan->count && status == STATUS_DONE; i++)
+        if (plan->victims[i].entry != NULL)
+            status = await_command(plan, &plan->victims[i]);
+    return status;
+}
+
 /* --- is it still what was named? --- */
 
 /*
@@ -321,6 +363,34 @@ static int renew_files(struct break_plan *plan)
     return status;
 }
 
+/* --- the undo journal --- */
+
+static bool has_journal(const struct break_plan *plan)
+{
+    const struct inspected_lock *lock = plan->lock;
+    return lock->path != NULL && (lock->path_state != PATH_DELETED || plan->successor >= 0) &&
+           undo_exists(lock->path);
+}
+
+/*
+ * Whoever is at work on the journal and stands still (a break that was forced beside ours, or was
+ * stopped) would be waited for without an end.
+ */
+static int await_journal(struct break_plan *plan)
+{
+    uint64_t end = registry_now() + SETTLE_PATIENCE;
+    while (has_journal(plan) && undo_is_busy(plan->lock->path)) {
+        if (registry_now() >= end) {
+            complain("%s: somebody else is at work on its undo journal, and does not end; try "
+                     "again later",
+                     label(plan));
+            return STATUS_REFUSED;
+        }
+        (void)nanosleep(&(struct timespec){0, 1000000}, NULL);
+    }
+    return STATUS_DONE;
+}
+
 /*
  * With an undo journal the table is put back as it was before the old holder came. What that wrote
  * on is out of the table by now; should the old state be in what it has open, that as well.
@@ -328,9 +398,11 @@ static int renew_files(struct break_plan *plan)
 static int roll_back(struct break_plan *plan)
 {
     const struct inspected_lock *lock = plan->lock;
-    if (lock->path == NULL || (lock->path_state == PATH_DELETED && plan->successor < 0) ||
-        !undo_exists(lock->path))
+    if (!has_journal(plan))
         return STATUS_DONE;
+    int status = await_journal(plan);
+    if (status != STATUS_DONE)
+        return status;
     int result = undo_roll_back(lock->path, plan->table);
     if (result < 0)
         complain("%s: the table could not be rolled back: %s; whoever takes the lock next tries "
@@ -375,15 +447,14 @@ static void let_go(struct break_plan *plan)
 
 int break_act(struct break_plan *plan)
 {
-    int status = break_exclude_others(plan);
-    if (status != STATUS_DONE)
-        return status;
     announce(plan);
-    status = kill_victims(plan);
+    int status = kill_victims(plan);
     if (status != STATUS_DONE)
         return status;
     status = raise_fences(plan);
     takeover_thaw(&plan->standing);
+    if (status == STATUS_DONE)
+        status = await_commands(plan);
     if (status == STATUS_DONE)
         status = break_fence_members(plan);
     if (status == STATUS_DONE)
@@ -396,6 +467,8 @@ int break_act(struct break_plan *plan)
         status = fence_late(plan);
     if (status == STATUS_DONE)
         status = check_acquisitions(plan);
+    if (status == STATUS_DONE)
+        status = await_journal(plan); /* before anything is done that can't be taken back */
     if (status == STATUS_DONE)
         status = renew_files(plan);
     if (status == STATUS_DONE)

@@ -241,7 +241,7 @@ static void find_fence(struct break_plan *plan, struct victim *victim)
     victim->acquisition = victim->recorded ? victim->record.acquisition : 0;
     if (!victim->shared)
         return;
-    victim->entry = takeover_command_find(&victim->process, &victim->lock);
+    victim->entry = takeover_command_find(&victim->process, &victim->lock, &victim->anchor);
     if (takeover_fence_find(&victim->fence, &victim->process, &victim->lock,
                             victim->recorded ? victim->record.fence : 0) != 0)
         return;
@@ -264,7 +264,7 @@ static int add_victim(struct break_plan *plan, const struct inspected_holder *ho
                  shown(plan->lock->label));
         return STATUS_REFUSED;
     }
-    struct victim victim = {.holder = holder};
+    struct victim victim = {.holder = holder, .anchor = -1};
     int result = takeover_open(&victim.process, process->pid, process->start_time);
     if (result == -ESRCH)
         return STATUS_DONE;
@@ -378,6 +378,9 @@ int break_prepare(struct break_plan *plan)
     }
     break_find_kin(plan);
     int status = plan->count > 0 ? look_at_successor(plan) : STATUS_DONE;
+    /* Before somebody is made to stand still, whose call another break may be waiting for. */
+    if (status == STATUS_DONE && !plan->request->dry_run)
+        status = break_exclude_others(plan);
     if (status == STATUS_DONE)
         find_fences(plan);
     return status;
@@ -391,6 +394,8 @@ void break_plan_free(struct break_plan *plan)
             (void)close(plan->victims[i].lock.descriptor);
         if (plan->victims[i].fenced)
             takeover_fence_close(&plan->victims[i].fence);
+        if (plan->victims[i].anchor >= 0)
+            (void)close(plan->victims[i].anchor);
         takeover_close(&plan->victims[i].process);
     }
     free(plan->victims);

@@ -299,15 +299,9 @@ static void publish_end(struct registry *registry, struct command_entry *entry, 
     clear_members(registry, entry->supervisor);
 }
 
-static void let_go(struct command *command, size_t index, bool by_signal)
+static void settle(struct command *command, size_t index, bool by_signal)
 {
     struct command_entry *entry = &command->anchor->entries[index];
-    if (atomic_load(&entry->locked) == 0) {
-        (void)kernel_flock(entry->descriptor, LOCK_UN);
-        return;
-    }
-    if (command_broken(entry) != 0) /* whoever broke it has settled the rest */
-        return;
     struct lock lock;
     struct registry_head head;
     struct succession succession;
@@ -320,6 +314,19 @@ static void let_go(struct command *command, size_t index, bool by_signal)
     succession_end(&succession, &lock);
     registry_wake(&lock.registry, 0);
     registry_close(&lock.registry);
+}
+
+static void let_go(struct command *command, size_t index, bool by_signal)
+{
+    struct command_entry *entry = &command->anchor->entries[index];
+    if (atomic_load(&entry->locked) == 0) {
+        (void)kernel_flock(entry->descriptor, LOCK_UN);
+        return;
+    }
+    atomic_store(&entry->leaving, 1);
+    if (command_broken(entry) == 0) /* else whoever breaks it settles the rest */
+        settle(command, index, by_signal);
+    atomic_store(&entry->leaving, 0);
 }
 
 void command_finish(struct command *command, bool by_signal)

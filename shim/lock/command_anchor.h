@@ -36,7 +36,7 @@ struct command_entry {
     _Atomic int32_t ended_changer; /* the last changer, once it has ended (or left) in order */
     _Atomic uint32_t moves;        /* how often members have moved directories (undo journal) */
     _Atomic uint32_t settled;      /* the undo journal says that what was done counts */
-    uint32_t reserved;
+    _Atomic uint32_t leaving;      /* lockctl settles what was done, and lets go */
 };
 
 /*
@@ -49,6 +49,10 @@ struct command_entry {
  * its fence by then, and that can be found, for it was named before (fence_name()): its calls are
  * waited for, and the fence raised against whichever acquisition it writes down meanwhile. The
  * model is tests/model/command.pml.
+ *
+ * lockctl at the command's end says that it is LEAVING, and then asks whether the lock is broken; a
+ * break says BREAKING, and then waits for who is leaving. So one of the two settles: never both at
+ * once, and neither is made to stand still with the undo journal in its hands.
  */
 #define COMMAND_BREAKING 1u
 #define COMMAND_BROKEN 2u

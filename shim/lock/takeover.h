@@ -127,12 +127,21 @@ int takeover_fence_wait(const struct takeover_fence *fence, uint64_t acquisition
 
 /*
  * The entry for this lock of the command that the process is a member of, mapped; NULL when it is
- * in none. takeover_command_mark() writes COMMAND_BREAKING, COMMAND_BROKEN or 0 into it.
+ * in none. `*anchor` becomes a descriptor of the command's anchor, to be closed, or -1.
+ * takeover_command_mark() writes COMMAND_BREAKING, COMMAND_BROKEN or 0 into the entry.
  */
 struct command_entry;
 struct command_entry *takeover_command_find(const struct takeover_process *process,
-                                            const struct takeover_lock *lock);
+                                            const struct takeover_lock *lock, int *anchor);
 void takeover_command_mark(struct command_entry *entry, uint32_t state);
+
+/*
+ * After BREAKING was marked: waits until the command's lockctl, should it be about to let go, has
+ * done so (then the lock is free) or has ended. At most `nanoseconds`: -ETIMEDOUT, and
+ * `*supervisor` is its pid, 0 when it is not visible from here.
+ */
+int takeover_command_wait(const struct command_entry *entry, int anchor, int64_t nanoseconds,
+                          pid_t *supervisor);
 
 /* --- standing still (takeover_freeze.c) --- */
 

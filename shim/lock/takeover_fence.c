@@ -216,21 +216,18 @@ struct anchor_search {
     const struct takeover_process *process;
     const struct takeover_lock *lock;
     struct command_entry *found;
+    int descriptor; /* of the anchor that it is in */
 };
 
 /* A copy of the process's anchor, mapped; sealed, so that it can't shrink under the map. */
-static struct command_anchor *map_anchor(const struct takeover_process *process, int number)
+static struct command_anchor *map_anchor(int copy)
 {
     struct stat status;
     void *map = MAP_FAILED;
-    int copy = (int)syscall(SYS_pidfd_getfd, process->pidfd, number, 0);
-    if (copy < 0)
-        return NULL;
     int seals = fcntl(copy, F_GET_SEALS);
     if (seals >= 0 && (seals & F_SEAL_SHRINK) != 0 && fstat(copy, &status) == 0 &&
         status.st_size >= (off_t)sizeof(struct command_anchor))
         map = mmap(NULL, (size_t)status.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, copy, 0);
-    (void)close(copy);
     if (map == MAP_FAILED)
         return NULL;
     struct command_anchor *anchor = map;
@@ -243,6 +240,25 @@ static struct command_anchor *map_anchor(const struct takeover_process *process,
     return NULL;
 }
 
+static struct command_entry *find_entry(int copy, const struct takeover_lock *lock)
+{
+    struct command_anchor *anchor = map_anchor(copy);
+    if (anchor == NULL)
+        return NULL;
+    /* Its bytes may change while we look: the count is read once. */
+    size_t size = (size_t)anchor->size;
+    uint32_t count = anchor->count;
+    if (count > (size - sizeof *anchor) / sizeof anchor->entries[0])
+        count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct command_entry *entry = &anchor->entries[i];
+        if (entry->device == lock->device && entry->inode == lock->inode)
+            return entry;
+    }
+    (void)munmap(anchor, size);
+    return NULL;
+}
+
 static bool look_at_anchor(long number, void *context)
 {
     struct anchor_search *search = context;
@@ -252,34 +268,52 @@ static bool look_at_anchor(long number, void *context)
     static const char name[] = "/memfd:lockshim-command";
     if (length < (ssize_t)sizeof name - 1 || memcmp(target, name, sizeof name - 1) != 0)
         return true;
-    struct command_anchor *anchor = map_anchor(search->process, (int)number);
-    if (anchor == NULL)
+    int copy = (int)syscall(SYS_pidfd_getfd, search->process->pidfd, (int)number, 0);
+    if (copy < 0)
         return true;
-    /* Its bytes may change while we look: the count is read once. */
-    size_t size = (size_t)anchor->size;
-    uint32_t count = anchor->count;
-    if (count > (size - sizeof *anchor) / sizeof anchor->entries[0])
-        return true;
-    for (uint32_t i = 0; i < count && search->found == NULL; i++) {
-        struct command_entry *entry = &anchor->entries[i];
-        if (entry->device == search->lock->device && entry->inode == search->lock->inode)
-            search->found = entry;
-    }
-    if (search->found == NULL)
-        (void)munmap(anchor, size);
+    search->found = find_entry(copy, search->lock);
+    if (search->found != NULL)
+        search->descriptor = copy;
+    else
+        (void)close(copy);
     return search->found == NULL;
 }
 
 struct command_entry *takeover_command_find(const struct takeover_process *process,
-                                            const struct takeover_lock *lock)
+                                            const struct takeover_lock *lock, int *anchor)
 {
     char path[64];
-    struct anchor_search search = {process, lock, NULL};
+    struct anchor_search search = {process, lock, NULL, -1};
     process_each_number(process_path(path, process->thread, "fd", -1), look_at_anchor, &search);
+    *anchor = search.descriptor;
     return search.found;
 }
 
 void takeover_command_mark(struct command_entry *entry, uint32_t state)
 {
     atomic_store(&entry->broken, state);
+}
+
+/* Who is leaving has the lock on the anchor's byte until its end. */
+static bool is_leaving(const struct command_entry *entry, int anchor, pid_t *supervisor)
+{
+    struct flock byte = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
+    *supervisor = 0;
+    if (atomic_load(&((struct command_entry *)entry)->leaving) == 0 ||
+        fcntl(anchor, F_GETLK, &byte) != 0 || byte.l_type == F_UNLCK)
+        return false;
+    *supervisor = byte.l_pid > 0 ? byte.l_pid : 0;
+    return true;
+}
+
+int takeover_command_wait(const struct command_entry *entry, int anchor, int64_t nanoseconds,
+                          pid_t *supervisor)
+{
+    uint64_t end = registry_now() + (uint64_t)nanoseconds;
+    while (is_leaving(entry, anchor, supervisor)) {
+        if (registry_now() >= end)
+            return -ETIMEDOUT;
+        nanosleep(&(struct timespec){0, 200000}, NULL);
+    }
+    return 0;
 }

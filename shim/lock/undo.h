@@ -203,6 +203,9 @@ int undo_mark_ending(const char *lock_path, const char *table_path, bool counts)
 /* Is there anything at LOCKFILE.undo? One system call. */
 bool undo_exists(const char *lock_path);
 
+/* Has somebody the journal's record lock, for which undo_roll_back() would wait? */
+bool undo_is_busy(const char *lock_path);
+
 /*
  * With the lock held exclusively, and no living owner of the journal: puts the table back as it was
  * before that owner, or drops the journal when what it did counts. `table_path` (may be NULL) is

@@ -202,14 +202,30 @@ bool undo_exists(const char *lock_path)
            kernel_fstatat(AT_FDCWD, path, &status, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-uint64_t undo_present_sequence(const char *lock_path)
+static int open_to_look(const char *lock_path)
 {
     char path[UNDO_PATH_SIZE + 16];
-    struct undo_head head;
     if (!undo_directory_path(path, lock_path))
-        return 0;
+        return -ENAMETOOLONG;
     (void)strcat(path, "/journal");
-    int file = kernel_openat(AT_FDCWD, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0);
+    return kernel_openat(AT_FDCWD, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0);
+}
+
+bool undo_is_busy(const char *lock_path)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int file = open_to_look(lock_path);
+    if (file < 0)
+        return false;
+    bool busy = kernel_fcntl(file, F_OFD_GETLK, (long)&whole) == 0 && whole.l_type != F_UNLCK;
+    (void)kernel_close(file);
+    return busy;
+}
+
+uint64_t undo_present_sequence(const char *lock_path)
+{
+    struct undo_head head;
+    int file = open_to_look(lock_path);
     if (file < 0)
         return 0;
     bool opened = undo_journal_look(file, &head) && undo_state(&head) == UNDO_OPEN;

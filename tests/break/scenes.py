@@ -4,10 +4,12 @@ children, forking and executing all the time, traced by somebody else, with thou
 with files that can't be put on fresh inodes. Where break says that it has freed the lock, nothing of
 theirs may change the table any more, while another one has it; where it refuses, they go on unharmed."""
 import contextlib
+import fcntl
 import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -17,6 +19,8 @@ BUILD = os.path.realpath(os.environ.get("BUILD", "build"))
 LOCKCTL, SHIM = BUILD + "/lockctl", BUILD + "/liblockshim.so"
 PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
 RACES = int(os.environ.get("SCENE_RACES", "8"))  # breaks of holders that fork or execute all the time
+SETTLINGS = int(os.environ.get("SCENE_SETTLINGS", "12"))  # breaks at different moments of a rollback
+F_OFD_SETLK = 37
 GUARDED = ["session", "process", "command"]
 
 # What every holder begins with: its table is T; steady() does something again and again, to the end.
@@ -83,7 +87,7 @@ def fresh(name="T"):
     return table
 
 
-def hold(scope, text, table):
+def hold(scope, text, table, **settings):
     """A holder in a session of its own, when it says that it is up."""
     words, around = [PYTHON, "-c", PRELUDE + text, table], environment()
     if scope == "command":
@@ -91,7 +95,7 @@ def hold(scope, text, table):
     elif scope == "unguarded":
         words = ["flock", "-F", table + ".lock"] + words
     elif scope != "bare":
-        around.update(LD_PRELOAD=SHIM, LOCKSHIM_TABLE=table, LOCKSHIM_SCOPE=scope)
+        around.update(LD_PRELOAD=SHIM, LOCKSHIM_TABLE=table, LOCKSHIM_SCOPE=scope, **settings)
     holder = subprocess.Popen(words, env=around, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                               start_new_session=True)
     started.append(holder)
@@ -468,6 +472,67 @@ def state_of(table, process):
     return found
 
 
+def settling():
+    """A command was killed in the midst of its changes, and its lockctl is undoing them: it is let finish,
+    or kept from going on; never made to stand still with the journal in its hands."""
+    changes = """
+for i in range(2000):
+    with open(T + "/%d" % i, "wb", buffering=0) as file:
+        file.write(b"new" * 300)
+print("up", flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    for number in range(SETTLINGS):
+        table = fresh()
+        for i in range(2000):
+            with open("%s/%d" % (table, i), "wb") as file:
+                file.write(b"old")
+        holder = subprocess.Popen([LOCKCTL, "run", "--table", table, "--on-crash", "rollback", "--", PYTHON, "-c",
+                                   PRELUDE + changes, table], env=environment(), stdout=subprocess.PIPE, text=True,
+                                  start_new_session=True)
+        started.append(holder)
+        holder.stdout.readline()
+        time.sleep(0.01 * number)
+        kill = ["--kill"] if number % 2 == 1 else []
+        try:
+            done = break_lock("--force", *kill, table)
+        except subprocess.TimeoutExpired as error:
+            report(False, "a break while a command is rolled back comes to an end", error)
+            continue
+        # The next holder: what it writes must stay, whoever believes to be undoing something.
+        with open(table + "/next", "wb") as file:
+            written = subprocess.run([LOCKCTL, "run", "--table", table, "--on-crash", "rollback", "--", PYTHON, "-c",
+                                      "import sys, time\nfor i in range(2000):\n"
+                                      " open('%s/%d' % (sys.argv[1], i), 'w').write('next')\ntime.sleep(0.3)", table],
+                                     env=environment(), check=False).returncode
+        holder.wait()
+        found = {open("%s/%d" % (table, i), "rb").read() for i in range(2000)}
+        report(done.returncode in (0, 4) and written == 0 and found == {b"next"} and
+               not os.path.exists(table + ".lock.undo"),
+               "a break %d ms after a command was killed, while it is rolled back%s" % (10 * number, ", " * len(kill) + "".join(kill)),
+               "%s, %s, %s\n%s" % (done.returncode, written, found, done.said))
+
+
+def journal_taken():
+    """Who has the journal and does not let go of it makes a break give up, not wait for ever."""
+    table = fresh()
+    holder = hold("process", "file = write('n')\nfile.write(b'1')\nup()\nsteady(lambda: file.write(b'X'))\n", table,
+                  LOCKSHIM_ON_CRASH="rollback")
+    with open(table + ".lock.undo/journal", "rb+") as journal:
+        whole = struct.pack("hhqqiq", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0, 0)
+        fcntl.fcntl(journal, F_OFD_SETLK, whole)
+        try:
+            refuses("the undo journal is somebody else's", break_lock("--force", table), 4, "at work on its undo journal")
+        except subprocess.TimeoutExpired as error:
+            report(False, "the undo journal is somebody else's", error)
+    size = os.stat(table + "/n").st_size
+    time.sleep(0.1)
+    report(os.stat(table + "/n").st_size > size, "its holder goes on unharmed")
+    frees("the undo journal is free again", break_lock("--force", table), table)
+    end(holder)
+    report(open(table + "/n", encoding="utf-8").read() == "0", "the table is as it was before its holder came")
+
+
 def dry_run():
     for scope in [*GUARDED, "unguarded"]:
         for stopped in (False, True):
@@ -509,7 +574,8 @@ def order():
 
 def main():
     try:
-        for scene in (orphaned, files, no_room, traced, elsewhere, by_mapping, restless, at_once, dry_run, order):
+        for scene in (orphaned, files, no_room, traced, elsewhere, by_mapping, restless, at_once, settling, journal_taken,
+                      dry_run, order):
             if scene.__name__ in os.environ.get("SCENES", scene.__name__).split():
                 scene()
     finally:

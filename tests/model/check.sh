@@ -88,7 +88,7 @@ breaks DROPPED_EXCLUSION "invalid end state" -DBREAKERS=2 -DSESSIONS=1
 # Members of a command that nobody knew of when the break began.
 model=command.pml
 holds "a command"
-for step in MARK SCAN NAME LATEST; do
+for step in MARK SCAN NAME LATEST LEAVING; do
     breaks $step "locked==1"
 done
 echo "$passed passed, $failed failed"

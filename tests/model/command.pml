@@ -1,11 +1,13 @@
 /*
  * A model of breaking the lock of a command, whose members share one description (the head of
  * shim/lock/command_anchor.h, lockctl/break_members.c): a member that has touched and is known as
- * the holder, two that touch for the first time at any moment, lockctl, and a stranger who waits.
+ * the holder, two that touch for the first time at any moment, the command's own lockctl, which
+ * settles what was done when all have ended, the lockctl that breaks, and a stranger who waits.
  * Checked for all orders:
  *
- *   - when the stranger has the lock, no member changes the table any more;
- *   - the stranger gets it, and lockctl comes to an end.
+ *   - when the stranger has the lock, no member changes the table any more, and nobody undoes what
+ *     the command has done; nor do two at once;
+ *   - the stranger gets it, and both lockctls come to an end.
  *
  * A step left out (-D WITHOUT_SCAN and so on) must be found out: tests/model/check.sh.
  */
@@ -17,7 +19,10 @@
 
 byte locked;         /* 0: nobody has it */
 byte state;          /* in the anchor: 0, BREAKING or BROKEN */
-bool over;           /* lockctl is done */
+bool over;           /* the break is done */
+bool ended[MEMBERS];
+bool leaving;        /* in the anchor: the command's lockctl is about to let go */
+bool settling;       /* and undoes, or drops the journal */
 bool told[MEMBERS];  /* its fence can be found: it says whose it is */
 byte calls[MEMBERS];
 byte acquisition[MEMBERS]; /* as its fence says */
@@ -101,7 +106,30 @@ proctype member(byte id)
         fi;
         change(); /* by name: counted to its end */
         calls[id]--
-    od
+    od;
+    ended[id] = true
+}
+
+proctype supervisor()
+{
+    (ended[0] && ended[1] && ended[2]);
+#ifndef WITHOUT_LEAVING
+    leaving = true;
+#endif
+    if
+    :: state == 0 && locked == COMMAND ->
+        settling = true;
+        assert(locked == COMMAND);
+        settling = false;
+        atomic {
+            if
+            :: locked == COMMAND -> locked = 0
+            :: else
+            fi
+        }
+    :: else
+    fi;
+    leaving = false
 }
 
 inline fence_member(id)
@@ -129,6 +157,7 @@ proctype lockctl()
 #ifndef WITHOUT_MARK
     state = BREAKING;
 #endif
+    (!leaving);
     fence_member(0);
 #ifndef WITHOUT_SCAN
     if
@@ -140,6 +169,8 @@ proctype lockctl()
     :: else
     fi;
 #endif
+    /* what the command has done is undone here */
+    assert(!settling);
     /* the copies of files; then LOCK_UN, BROKEN, and LOCK_UN once more */
     atomic {
         if
@@ -170,6 +201,7 @@ init
         run member(0);
         run member(1);
         run member(2);
+        run supervisor();
         run lockctl();
         run stranger()
     }
