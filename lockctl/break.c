@@ -161,9 +161,10 @@ static void print_victim(const struct victim *victim)
            process->user != NULL ? shown(process->user) : "");
     if (process->command != NULL)
         printf(": %s", shown(process->command));
-    printf("\n    %s", victim->fenced    ? "guarded"
-                       : holder->guarded ? "guarded, without a fence"
-                                         : "not guarded");
+    printf("\n    %s", holder->only_breaks ? "another break of it, which keeps it to its end"
+                       : victim->fenced    ? "guarded"
+                       : holder->guarded   ? "guarded, without a fence"
+                                           : "not guarded");
     if (holder->mode == REGISTRY_JOINED)
         printf(", joined another holder");
     if (holder->mode == REGISTRY_SHARED)
@@ -179,13 +180,14 @@ static void print_victim(const struct victim *victim)
 
 static void print_steps(const struct break_plan *plan)
 {
-    bool fences = false, unfenced = false;
+    bool fences = false, unfenced = false, kills = false;
     for (size_t i = 0; i < plan->count; i++) {
+        kills = kills || (plan->request->kill_signal != 0 && !plan->victims[i].holder->only_breaks);
         fences = fences || plan->victims[i].fenced || plan->victims[i].entry != NULL;
         unfenced = unfenced || !(plan->victims[i].fenced || plan->victims[i].entry != NULL);
     }
     const char *will = plan->request->dry_run ? "would" : "will";
-    if (plan->request->kill_signal != 0)
+    if (kills)
         printf("  %s send SIG%s, and wait for the end\n", will,
                sigabbrev_np(plan->request->kill_signal) != NULL
                    ? sigabbrev_np(plan->request->kill_signal)

@@ -73,8 +73,8 @@ static int end_process(struct break_plan *plan, struct victim *victim, int signa
 static int kill_victims(struct break_plan *plan)
 {
     for (size_t i = 0; plan->request->kill_signal != 0 && i < plan->count; i++) {
-        /* The lockctl of a command ends with its command. */
-        if (plan->victims[i].let_go ||
+        /* The lockctl of a command ends with its command; another break, when it is done. */
+        if (plan->victims[i].let_go || plan->victims[i].holder->only_breaks ||
             plan->victims[i].process.pid == plan->victims[i].holder->supervisor)
             continue;
         int status = end_process(plan, &plan->victims[i], plan->request->kill_signal, END_PATIENCE);

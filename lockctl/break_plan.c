@@ -274,7 +274,8 @@ static int add_victim(struct break_plan *plan, const struct inspected_holder *ho
     }
     int status =
         process->descriptors_hidden ? refuse_permission(plan, process) : share(plan, &victim);
-    if (status != STATUS_DONE || victim.let_go) {
+    /* Another break that has nothing of it any more is done. */
+    if (status != STATUS_DONE || victim.let_go || (holder->only_breaks && !victim.shared)) {
         takeover_close(&victim.process);
         return status;
     }

@@ -61,6 +61,7 @@ struct inspected_holder {
     bool taker_gone;      /* and it has ended, or has no copy of the description any more */
     bool guarded;         /* by the shim */
     bool fenceable;       /* the shim can be made to refuse its further calls */
+    bool only_breaks;     /* a lockctl: while it breaks the lock it shares it with a holder */
     bool shares;          /* beside the holder proper: has another copy of its description */
     pid_t supervisor;     /* of the command that it is a member of (lockctl's pid), or 0 */
     pid_t thread;         /* that took it; 0: unknown */

@@ -191,9 +191,12 @@ static bool keeps_command(struct look *look, const struct kernel_flock *line, si
     return false;
 }
 
-/* Whoever has the description that a process took which is gone, or has closed its own copy. */
-static bool add_heirs(struct look *look, struct candidate *candidate,
-                      const struct kernel_flock *line)
+/*
+ * Those who have the description that a process took which is gone, or has closed its own copy:
+ * lockctls at a break of the lock, or all others.
+ */
+static bool add_heirs_that(struct look *look, struct candidate *candidate,
+                           const struct kernel_flock *line, bool only_break)
 {
     size_t first;
     bool found = false;
@@ -204,7 +207,7 @@ static bool add_heirs(struct look *look, struct candidate *candidate,
     for (size_t i = first; i < first + count; i++) {
         const struct open_file *file = look->processes.files[i];
         if (!is_heir(file, line) || find_holder(candidate, file->process) != NULL ||
-            !processes_still_has(file))
+            !processes_still_has(file) || processes_is_lockctl(file->process) != only_break)
             continue;
         struct inspected_holder *holder = add_holder(look, candidate, file->process, mode);
         holder->descriptor = file->descriptor;
@@ -212,9 +215,18 @@ static bool add_heirs(struct look *look, struct candidate *candidate,
         holder->shares = found;
         holder->guarded = command;
         holder->taker_gone = !command && line->process != file->process->told.pid;
+        holder->only_breaks = only_break;
         found = true;
     }
     return found;
+}
+
+/* Who breaks it lets go of it soon, and is told of only where nobody else keeps it. */
+static bool add_heirs(struct look *look, struct candidate *candidate,
+                      const struct kernel_flock *line)
+{
+    return add_heirs_that(look, candidate, line, false) ||
+           add_heirs_that(look, candidate, line, true);
 }
 
 /* Does the kernel's word that this process took it suffice? */

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 void processes_begin(struct processes *processes, struct arena *arena)
 {
@@ -52,6 +53,15 @@ struct process *processes_get(struct processes *processes, pid_t pid)
     if (directory >= 0)
         (void)kernel_close(directory);
     return process;
+}
+
+bool processes_is_lockctl(const struct process *process)
+{
+    char path[64];
+    struct stat own, other;
+    return stat("/proc/self/exe", &own) == 0 &&
+           stat(process_path(path, process->told.pid, "exe", -1), &other) == 0 &&
+           own.st_dev == other.st_dev && own.st_ino == other.st_ino;
 }
 
 struct process *processes_invisible(struct processes *processes)

@@ -91,6 +91,9 @@ struct process *processes_note(struct processes *processes, pid_t pid);
 void processes_gather(struct processes *processes, struct process **items, size_t count,
                       const struct wanted_inodes *wanted);
 
+/* Does it run the program that we run? */
+bool processes_is_lockctl(const struct process *process);
+
 /* The process that stands for one that can't be seen. */
 struct process *processes_invisible(struct processes *processes);
 

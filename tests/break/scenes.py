@@ -5,6 +5,7 @@ with files that can't be put on fresh inodes. Where break says that it has freed
 theirs may change the table any more, while another one has it; where it refuses, they go on unharmed."""
 import contextlib
 import fcntl
+import json
 import os
 import re
 import shutil
@@ -21,6 +22,7 @@ PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.execu
 RACES = int(os.environ.get("SCENE_RACES", "8"))  # breaks of holders that fork or execute all the time
 SETTLINGS = int(os.environ.get("SCENE_SETTLINGS", "12"))  # breaks at different moments of a rollback
 F_OFD_SETLK = 37
+BREAK_OFFSET = (1 << 61) + 2 * 32  # LOCK_BREAK_OFFSET of shim/lock/lock.h
 GUARDED = ["session", "process", "command"]
 
 # What every holder begins with: its table is T; steady() does something again and again, to the end.
@@ -119,6 +121,15 @@ def stop(holder):
             if file.read().rsplit(")", 1)[1].split()[0] == "T":
                 return
         time.sleep(0.01)
+
+
+def wait_for(condition):
+    for _ in range(500):
+        with contextlib.suppress(OSError):
+            if condition():
+                return True
+        time.sleep(0.01)
+    return False
 
 
 def break_lock(*words, before=()):
@@ -513,6 +524,46 @@ os.kill(os.getpid(), signal.SIGKILL)
                "%s, %s, %s\n%s" % (done.returncode, written, found, done.said))
 
 
+def beside():
+    """A break that is under way has a copy of what the holder has: it is no holder beside others, and nobody
+    kills it."""
+    for scene in ("nobody", "a child"):
+        table = fresh()
+        holder = hold("bare", """
+lock()
+if %d and os.fork() == 0:
+    up()
+    time.sleep(1000)
+if not %d:
+    up()
+time.sleep(1000)
+""" % (scene == "a child", scene == "a child"), table)
+        # It waits for another one, which is us.
+        with open(table + ".lock", "rb+") as file:
+            fcntl.fcntl(file, F_OFD_SETLK, struct.pack("hhqqiq", fcntl.F_WRLCK, os.SEEK_SET, BREAK_OFFSET, 1, 0, 0))
+            first = subprocess.Popen([LOCKCTL, "break", "--force", table], env=environment(), text=True,
+                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+            started.append(first)
+            copied = wait_for(lambda: any(os.stat("/proc/%d/fd/%s" % (first.pid, number)).st_ino ==
+                                          os.fstat(file.fileno()).st_ino
+                                          for number in os.listdir("/proc/%d/fd" % first.pid)))
+            os.kill(first.pid, signal.SIGSTOP)
+        os.kill(holder.pid, signal.SIGKILL)
+        holder.wait()
+        told = subprocess.run([LOCKCTL, "status", "--json", table], capture_output=True, text=True, check=False,
+                              env=environment()).stdout
+        holders = [one["pid"] for one in json.loads(told)["locks"][0]["holders"]]
+        report(copied and (first.pid in holders) == (scene == "nobody") and len(holders) == 1,
+               "%s keeps it beside a break: who is shown" % scene, told)
+        done = break_lock("--kill", "--force", table)
+        report(done.returncode == 0 and first.poll() is None and is_free(table),
+               "%s keeps it beside a break: which is not killed" % scene, done.said)
+        os.kill(first.pid, signal.SIGCONT)
+        said = first.communicate()[0]
+        report(first.returncode == 0 and "let go" in said, "%s keeps it beside a break: which ends well" % scene, said)
+        end(holder)
+
+
 def journal_taken():
     """Who has the journal and does not let go of it makes a break give up, not wait for ever."""
     table = fresh()
@@ -574,7 +625,7 @@ def order():
 
 def main():
     try:
-        for scene in (orphaned, files, no_room, traced, elsewhere, by_mapping, restless, at_once, settling, journal_taken,
+        for scene in (orphaned, files, no_room, traced, elsewhere, by_mapping, restless, at_once, beside, settling, journal_taken,
                       dry_run, order):
             if scene.__name__ in os.environ.get("SCENES", scene.__name__).split():
                 scene()
