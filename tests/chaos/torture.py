@@ -53,6 +53,8 @@ class Store:
 
     def __init__(self, work):
         self.work = tempfile.mkdtemp(dir=work)
+        self.temporary = self.work + "/tmp"  # of programs that are killed before they remove theirs
+        os.mkdir(self.temporary)
         self.added, self.acknowledged = set(), set()
         self.running = {}  # session: Addition
         self.ended = []
@@ -76,6 +78,7 @@ class Store:
 
     def environment(self, scope):
         kept = {k: v for k, v in os.environ.items() if not k.startswith("LOCKSHIM_") and k != "LD_PRELOAD"}
+        kept["TMPDIR"] = self.temporary
         if scope == "process":
             kept.update(LD_PRELOAD=SHIM, LOCKSHIM_TABLE=self.table, LOCKSHIM_SCOPE=scope,
                         LOCKSHIM_ON_CRASH="rollback")

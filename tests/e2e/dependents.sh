@@ -70,8 +70,9 @@ cat >"$work.py" <<'END'
 import os, socket, sys
 if sys.argv[1] == 'serve':
     server = socket.socket(socket.AF_UNIX)
-    server.bind('socket')
+    server.bind('socket.new')
     server.listen()
+    os.rename('socket.new', 'socket')  # who sees it can connect
     while True:
         client, _ = server.accept()
         word = client.recv(10)

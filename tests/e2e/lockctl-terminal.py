@@ -57,13 +57,13 @@ class Reader:
                 except OSError:
                     return
 
-    def await_text(self, text, seconds=5.0):
+    def await_text(self, text, seconds=30.0):
         end = time.monotonic() + seconds
         while text not in self.text and time.monotonic() < end:
             self.collect(0.05)
         return text in self.text
 
-    def await_count(self, text, count, seconds=5.0):
+    def await_count(self, text, count, seconds=30.0):
         """Whether the text comes that often."""
         end = time.monotonic() + seconds
         while self.text.count(text) < count and time.monotonic() < end:

@@ -48,12 +48,14 @@ class Store:
         if self.work is not None:
             shutil.rmtree(self.work)
         self.work = tempfile.mkdtemp(prefix=f"lockshim-torture-{self.name}-")
+        self.temporary = f"{self.work}/tmp"  # of programs that are killed before they remove theirs
+        os.mkdir(self.temporary)
         self.added, self.acknowledged = set(), set()
         self.prepare()
 
     def environment(self):
-        return dict(os.environ, LD_PRELOAD=f"{BUILD}/liblockshim.so", LOCKSHIM_TABLE=self.table(),
-                    LOCKSHIM_SCOPE=SCOPE, LOCKSHIM_ON_CRASH="rollback")
+        return dict(os.environ, TMPDIR=self.temporary, LD_PRELOAD=f"{BUILD}/liblockshim.so",
+                    LOCKSHIM_TABLE=self.table(), LOCKSHIM_SCOPE=SCOPE, LOCKSHIM_ON_CRASH="rollback")
 
     def read(self, command):
         result = subprocess.run(command, env=self.environment(), capture_output=True, check=False,
