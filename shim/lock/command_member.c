@@ -291,7 +291,7 @@ bool command_changer_died(const struct command_entry *entry)
     struct command_entry *shared = (struct command_entry *)entry;
     pid_t last = atomic_load(&shared->last_changer);
     return atomic_load(&shared->changed) != 0 && atomic_load(&shared->ended_changer) != last &&
-           !process_is_alive(last, 0);
+           !process_runs(last, 0);
 }
 
 bool command_is_alone(const struct command_entry *entry)

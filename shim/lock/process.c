@@ -8,6 +8,9 @@
 #include <errno.h>
 #include <string.h>
 
+/* The kernel's PF_EXITING, among the flags in /proc/PID/stat. */
+enum { ENDING = 0x4 };
+
 static char *append_text(char *at, const char *text)
 {
     size_t length = strlen(text);
@@ -104,6 +107,7 @@ bool process_status_read(pid_t process, struct process_status *status)
     status->parent = (pid_t)fields[0];
     status->group = (pid_t)fields[1];
     status->session = (pid_t)fields[2];
+    status->ending = (fields[5] & ENDING) != 0;
     status->threads = (unsigned)fields[16];
     status->start_time = fields[18];
     return true;
@@ -128,6 +132,29 @@ bool process_is_alive(pid_t process, uint64_t start_time)
     if ((status.state == 'Z' && status.threads <= 1) || status.state == 'X')
         return false;
     return start_time == 0 || status.start_time == start_time;
+}
+
+static bool look_whether_ending(long thread, void *context)
+{
+    bool *runs = context;
+    struct process_status status;
+    *runs = process_status_read((pid_t)thread, &status) && !status.ending;
+    return !*runs;
+}
+
+bool process_runs(pid_t process, uint64_t start_time)
+{
+    struct process_status status;
+    if (!process_is_alive(process, start_time))
+        return false;
+    if (!process_status_read(process, &status) || !status.ending)
+        return true;
+    /* Its first thread may have ended while others go on. */
+    char path[64];
+    bool runs = false;
+    if (status.threads > 1)
+        process_each_number(process_path(path, process, "task", -1), look_whether_ending, &runs);
+    return runs;
 }
 
 uint64_t process_boot_number(void)

@@ -16,6 +16,7 @@ struct process_status {
     pid_t group;
     pid_t session;
     char state;
+    bool ending; /* this thread of it runs none of its code any more */
     unsigned threads;
     uint64_t start_time; /* clock ticks since boot: with the pid it names a process for good */
 };
@@ -31,6 +32,12 @@ uint64_t process_start_time(pid_t process);
  * zombie is gone: it holds nothing any more. One whose first thread alone has ended is not.
  */
 bool process_is_alive(pid_t process, uint64_t start_time);
+
+/*
+ * The same, but not of one that is about to end: what was killed closes its descriptors, and its
+ * locks are free, before it is dead. Whether it died inside is asked with this.
+ */
+bool process_runs(pid_t process, uint64_t start_time);
 
 /* A number for this boot of the machine, 0 when it can't be told. */
 uint64_t process_boot_number(void);

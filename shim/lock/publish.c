@@ -81,8 +81,8 @@ static void look_at_mark(struct lock *lock, struct registry_head *head)
     if (!broken && owner == lock_self.process && mark->start_time == lock_self_start_time())
         return;
     bool same_boot = mark->boot == lock->registry.boot;
-    bool died = state == MARK_CHANGED &&
-                (broken || !(same_boot && process_is_alive(owner, mark->start_time)));
+    bool died =
+        state == MARK_CHANGED && (broken || !(same_boot && process_runs(owner, mark->start_time)));
     head->mark.state = MARK_CLEAN;
     /* An exclusive holder writes it with all the rest as it enters. */
     if (died || lock->shared || lock->entry != NULL)

@@ -95,7 +95,7 @@ static bool somebody_died(const struct registry_head *head)
 {
     const struct registry_mark *mark = &head->mark;
     return mark->state == MARK_CHANGED && mark->process != lock_self.process &&
-           !process_is_alive(mark->process, mark->start_time);
+           !process_runs(mark->process, mark->start_time);
 }
 
 static void leave_holder(struct succession *succession, struct lock *lock,

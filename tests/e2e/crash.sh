@@ -109,6 +109,29 @@ same "without lockctl: ended in order" clean "$(verdict)"
 (guard command "$act" "put T/n 1" "raise 9") >/dev/null 2>&1
 same "without lockctl: killed" died "$(verdict)"
 
+# Who was killed closes its descriptors, and what it held is free, some time before it is dead: here the
+# kernel has much memory to free in between. Whoever waited is told all the same.
+for scope in process session; do
+    fresh
+    guard $scope "$python" -c '
+import os, time
+memory = os.memfd_create("large")
+for _ in range(200): os.write(memory, bytes(1 << 20))
+table = os.open("T/n", os.O_RDWR)
+os.write(table, b"1")
+open("pid", "w").write(str(os.getpid()))
+os.rename("pid", "1")
+time.sleep(150)' 2>/dev/null &
+    at 1
+    LOCKSHIM_ON_CRASH=fail guard process "$act" "mark 2" "cat T/n" >out 2>/dev/null &
+    waiter=$!
+    at 2
+    sleep 0.2
+    kill -KILL "$(cat 1)"
+    wait $waiter
+    same "$scope: killed, slow to end, while another waits" "cat T/n: EOWNERDEAD" "$(cat out)"
+done
+
 # The mark of one who lives is no death: broken into by nobody, taken over after LOCK_UN.
 fresh
 guard session "$act" "open 0 T/n rw" "write 0 1" "mark 1" "await 1+" "close 0" "mark 2" "await 2+" &
