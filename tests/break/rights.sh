@@ -137,7 +137,7 @@ write_letters session raw
 if chattr +i T/raw 2>/dev/null; then
     "$lockctl" break T.lock --force --dry-run >/dev/null
     kill -STOP $holder
-    sleep 0.1
+    soon grep -q ') T ' /proc/$holder/stat
     "$lockctl" break T >out 2>&1
     same "a file that can't be replaced: no permission" 5 $?
     check "a file that can't be replaced: it is named" grep -q "file 'raw' of the table" out

@@ -17,6 +17,7 @@ same "nor a keyboard" 1 "$(top -n 1 T <&- | grep -cE "^$work/T +exclusive +$hold
 same "-o" "exclusive $holding" "$(top -b -n 1 -o MODE,pid T | sed -n 3p | tr -s ' ')"
 same "-o +REASON" 1 "$(top -b -n 1 -o +REASON T | grep -c 'held by process')"
 kill -STOP "$holding"
+soon in_state T "$holding"
 same "why it is not well stands below" \
     "$work/T.lock: stopped: process $holding is stopped by a signal (SIGCONT continues it)." \
     "$(top -b -n 1 T | tail -n 1)"
