@@ -7,6 +7,8 @@
 #ifndef LOCKSHIM_DESCRIPTORS_H
 #define LOCKSHIM_DESCRIPTORS_H
 
+#include "shim/lock/hidden.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,7 +23,7 @@
 #define DESCRIPTOR_PROGRAM_LOCK (1u << 19) /* no table's: the program flocked a lock file by it */
 #define DESCRIPTOR_TRACED (1u << 20)       /* that it is written through has been recorded */
 
-extern _Atomic uint32_t descriptors[DESCRIPTORS_LIMIT];
+extern HIDDEN _Atomic uint32_t descriptors[DESCRIPTORS_LIMIT];
 
 /* 0: nobody's. */
 static inline uint32_t descriptor_word(int descriptor)

@@ -5,11 +5,13 @@
 #ifndef LOCKSHIM_MAPPINGS_H
 #define LOCKSHIM_MAPPINGS_H
 
+#include "shim/lock/hidden.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
 /* Are there any? One load: asked on every munmap. */
-extern _Atomic int mappings_count;
+extern HIDDEN _Atomic int mappings_count;
 
 /* A mapping of the table with this index. When there is no room it is kept for good. */
 void mappings_add(void *address, size_t size, unsigned table);

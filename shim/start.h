@@ -5,13 +5,15 @@
 #ifndef LOCKSHIM_START_H
 #define LOCKSHIM_START_H
 
+#include "shim/lock/hidden.h"
+
 #include <stdbool.h>
 #include <unistd.h>
 
 enum guard_state { GUARD_IDLE, GUARD_UNSTARTED, GUARD_STARTING, GUARD_ACTIVE };
 
 /* Not GUARD_IDLE: a call that takes a path must look closer. */
-extern _Atomic int guard_state;
+extern HIDDEN _Atomic int guard_state;
 
 /* Starts if need be. True when there are tables. A wrong setting ends the process (exit 78). */
 bool start_guarding(void);

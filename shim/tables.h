@@ -7,6 +7,7 @@
 #ifndef LOCKSHIM_TABLES_H
 #define LOCKSHIM_TABLES_H
 
+#include "shim/lock/hidden.h"
 #include "shim/lock/lock.h"
 #include "shim/settings.h"
 
@@ -23,7 +24,7 @@ struct table {
 };
 
 /* How many tables are set; 0: the shim does nothing. */
-extern unsigned tables_count;
+extern HIDDEN unsigned tables_count;
 
 /*
  * Sets up the tables, once, before anything else here is called. Returns NULL, or a one-line

@@ -14,6 +14,7 @@
 #ifndef LOCKSHIM_TOUCH_H
 #define LOCKSHIM_TOUCH_H
 
+#include "shim/lock/hidden.h"
 #include "shim/descriptors.h"
 #include "shim/start.h"
 #include "shim/tables.h"
@@ -81,7 +82,7 @@ bool touch_path(struct touch *touch, int directory, const char *path, bool follo
 enum scope touch_scope(const struct table *table);
 
 /* Is asking a touch under the scope of any table? Else such calls need not be looked at. */
-extern bool touch_asking_matters;
+extern HIDDEN bool touch_asking_matters;
 
 /*
  * For calls that ask about what a path leads to, and can also be made without following a link at

@@ -6,6 +6,8 @@
 #ifndef LOCKSHIM_TRACE_H
 #define LOCKSHIM_TRACE_H
 
+#include "shim/lock/hidden.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -63,7 +65,7 @@ struct trace_record {
 
 _Static_assert(sizeof(struct trace_record) == 48, "the same for 32- and 64-bit programs");
 
-extern bool trace_on;
+extern HIDDEN bool trace_on;
 
 /* Once, at the start: the value of LOCKSHIM_TRACE, or NULL. */
 void trace_set_up(const char *path);

@@ -27,19 +27,28 @@ static int close_one(int (*real)(int), int descriptor)
     return result;
 }
 
-INTERPOSE int close(int descriptor)
+static inline __attribute__((always_inline)) bool is_nobodys(int descriptor)
 {
-    if (__builtin_expect(descriptor_word(descriptor) == 0, 1) && !own_is(descriptor))
-        return REAL(close)(descriptor);
-    return close_one(REAL(close), descriptor);
+    return __builtin_expect(descriptor_word(descriptor) == 0, 1) && !own_is(descriptor);
 }
 
-INTERPOSE int __close(int descriptor)
-{
-    if (__builtin_expect(descriptor_word(descriptor) == 0, 1) && !own_is(descriptor))
-        return REAL(__close)(descriptor);
-    return close_one(REAL(__close), descriptor);
-}
+/* Nothing is put on the stack for one that is nobody's. */
+#define CLOSE(name)                                                                                \
+    static __attribute__((noinline, cold)) int ending_##name(int descriptor)                       \
+    {                                                                                              \
+        if (is_nobodys(descriptor))                                                                \
+            return REAL(name)(descriptor);                                                         \
+        return close_one(REAL(name), descriptor);                                                  \
+    }                                                                                              \
+    INTERPOSE int name(int descriptor)                                                             \
+    {                                                                                              \
+        if (is_nobodys(descriptor) && real_##name != NULL)                                         \
+            return real_##name(descriptor);                                                        \
+        return ending_##name(descriptor);                                                          \
+    }
+
+CLOSE(close)
+CLOSE(__close)
 
 /* Ends the sessions of all table descriptors in a range that the kernel has just closed. */
 static void let_go_of_range(unsigned first, unsigned last)

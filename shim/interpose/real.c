@@ -169,6 +169,8 @@ void *real_look_up(void **slot, const char *name)
     return function;
 }
 
+_Atomic bool real_slots_last;
+
 void real_bind(void)
 {
     static _Atomic bool begun;
@@ -183,4 +185,5 @@ void real_bind(void)
 #undef SYMBOL
 #undef EARLY
 #undef SINCE
+    atomic_store(&real_slots_last, true);
 }

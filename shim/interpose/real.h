@@ -6,10 +6,12 @@
 #define LOCKSHIM_REAL_H
 
 #include "shim/interpose/prototypes.h"
+#include "shim/lock/hidden.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
-#define SYMBOL(name) extern __typeof__(name) *real_##name;
+#define SYMBOL(name) extern HIDDEN __typeof__(name) *real_##name;
 #define EARLY(name) SYMBOL(name)
 #define SINCE(name, minor) SYMBOL(name)
 #include "shim/interpose/symbols.def"
@@ -22,6 +24,9 @@
  * Idempotent; called by the constructor, or by whoever is earlier.
  */
 void real_bind(void);
+
+/* That time is over: what a slot holds from now on is NULL or the real function, for good. */
+extern HIDDEN _Atomic bool real_slots_last;
 
 /* Looks a name up, fills its slot and returns it; NULL when this libc has none. Signal-safe. */
 void *real_look_up(void **slot, const char *name);

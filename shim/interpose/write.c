@@ -6,14 +6,32 @@
 #include "shim/interpose/real.h"
 #include "shim/touch.h"
 
+/*
+ * Below `reach` a descriptor that has no word is nobody's, and the slot is filled: 0 until it is,
+ * so that one comparison asks for both.
+ */
+#define REACH(name) static _Atomic unsigned reach_##name
+#define IS_NOBODYS(name, descriptor)                                                               \
+    __builtin_expect(                                                                              \
+        (unsigned)(descriptor) < atomic_load_explicit(&reach_##name, memory_order_relaxed) &&      \
+            atomic_load_explicit(&descriptors[(unsigned)(descriptor)], memory_order_relaxed) == 0, \
+        1)
+#define FILL(name)                                                                                 \
+    do {                                                                                           \
+        if (atomic_load(&real_slots_last) && REAL(name) != NULL)                                   \
+            atomic_store(&reach_##name, DESCRIPTORS_LIMIT);                                        \
+    } while (false)
+
 #define WRITE(name, parameters, arguments, range)                                                  \
+    REACH(name);                                                                                   \
     static __attribute__((noinline, cold)) ssize_t touching_##name parameters                      \
     {                                                                                              \
+        FILL(name);                                                                                \
         GUARDED_RANGE(ssize_t, -1, descriptor, TOUCH_CHANGE, range, REAL(name) arguments);         \
     }                                                                                              \
     INTERPOSE ssize_t name parameters                                                              \
     {                                                                                              \
-        if (__builtin_expect(descriptor_word(descriptor) == 0 && real_##name != NULL, 1))          \
+        if (IS_NOBODYS(name, descriptor))                                                          \
             return real_##name arguments;                                                          \
         return touching_##name arguments;                                                          \
     }

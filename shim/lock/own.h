@@ -6,6 +6,8 @@
 #ifndef LOCKSHIM_OWN_H
 #define LOCKSHIM_OWN_H
 
+#include "shim/lock/hidden.h"
+
 #include <stdbool.h>
 
 #define OWN_DESCRIPTOR_LIMIT (1 << 20)
@@ -36,7 +38,7 @@ enum { OWN_ANCHOR_NUMBERS = 4 };
 int own_anchor_number(void);
 int own_anchor_candidate(int index);
 
-extern _Atomic unsigned char own_descriptors[OWN_DESCRIPTOR_LIMIT];
+extern HIDDEN _Atomic unsigned char own_descriptors[OWN_DESCRIPTOR_LIMIT];
 
 /* Is it the shim's own? One load: called on every close. */
 static inline bool own_is(int descriptor)

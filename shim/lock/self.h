@@ -5,6 +5,7 @@
 #ifndef LOCKSHIM_SELF_H
 #define LOCKSHIM_SELF_H
 
+#include "shim/lock/hidden.h"
 #include "shim/lock/kernel.h"
 
 #include <stdatomic.h>
@@ -17,7 +18,7 @@ struct lock_self {
     uint64_t start_time;
     _Atomic bool may_vfork; /* some object of this process can make children in its memory */
 };
-extern struct lock_self lock_self;
+extern HIDDEN struct lock_self lock_self;
 
 /* Fills it in; again in a forked child. */
 void lock_self_set_up(void);
