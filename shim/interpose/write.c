@@ -8,12 +8,12 @@
 
 /*
  * Below `reach` a descriptor that has no word is nobody's, and the slot is filled: 0 until it is,
- * so that one comparison asks for both.
+ * so that one comparison asks for both. Acquired, for the slot is read after it.
  */
 #define REACH(name) static _Atomic unsigned reach_##name
 #define IS_NOBODYS(name, descriptor)                                                               \
     __builtin_expect(                                                                              \
-        (unsigned)(descriptor) < atomic_load_explicit(&reach_##name, memory_order_relaxed) &&      \
+        (unsigned)(descriptor) < atomic_load_explicit(&reach_##name, memory_order_acquire) &&      \
             atomic_load_explicit(&descriptors[(unsigned)(descriptor)], memory_order_relaxed) == 0, \
         1)
 #define FILL(name)                                                                                 \
