@@ -4,7 +4,7 @@
 # shellcheck source=tests/packaging/common.sh
 . "$(dirname "$0")/common.sh"
 mkdir -p "$work/one" "$work/some/where/else"
-git ls-files -z Makefile shim lockctl store man completions debian tests | xargs -0 tar -c --ignore-failed-read -f "$work/sources.tar" || exit 1
+git ls-files -z Makefile shim lockctl store man completions debian doc tests | xargs -0 tar -c --ignore-failed-read -f "$work/sources.tar" || exit 1
 
 # build DIRECTORY BUILD: less optimized than what is installed, because it is built twice.
 build() {
@@ -16,7 +16,7 @@ build() {
 }
 (umask 022 && build "$work/one" build) || exit 1
 (umask 077 && TZ=Asia/Tokyo LC_ALL=C build "$work/some/where/else" out/put) || exit 1
-for file in liblockshim.so musl/liblockshim.so i386/liblockshim.so lockctl tablestore libtablestore.a libtablestore.so.0; do
+for file in liblockshim.so musl/liblockshim.so i386/liblockshim.so lockctl lockctl-inspect tablestore libtablestore.a libtablestore.so.0; do
     one=$work/one/build/$file
     [ -e "$one" ] || continue
     check "two builds of $file" cmp "$one" "$work/some/where/else/out/put/$file"
