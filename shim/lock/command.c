@@ -240,7 +240,7 @@ static void settle_mark(struct registry *registry, struct registry_head *head, b
     struct registry_mark *mark = &head->mark;
     head->generation++;
     bool last_was_killed =
-        mark->state == MARK_CHANGED && !process_is_alive(mark->process, mark->start_time);
+        mark->state == MARK_CHANGED && !process_runs(mark->process, mark->start_time);
     mark->state = (by_signal || last_was_killed) && !undone ? MARK_CHANGED : MARK_CLEAN;
     if (mark->state == MARK_CLEAN && !succession->settles)
         *mark = succession->heir;

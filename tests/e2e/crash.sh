@@ -95,6 +95,16 @@ after_run "changes by itself and is killed" died "$act" "put T/n 1" "raise 9"
 after_run "executes another program" clean sh -c "echo 1 >T/n; exec true"
 after_run "a background member killed" died sh -c \
     "$act 'put T/n 1' 'mark 1' 'sleep 0.2' 'raise 9' & until [ -e 1 ]; do sleep 0.01; done"
+# Its descriptors are closed, and what it held is free, some time before it is dead: here the kernel has
+# much memory to free in between.
+after_run "a background member killed, slow to end" died sh -c "$python -c '
+import os, signal, time
+memory = os.memfd_create(\"large\")
+for _ in range(200): os.write(memory, bytes(1 << 20))
+open(\"T/n\", \"w\").write(\"1\")
+open(\"1\", \"w\").close()
+time.sleep(0.2)
+os.kill(os.getpid(), signal.SIGKILL)' & until [ -e 1 ]; do sleep 0.01; done"
 fresh
 run "$act" "put T/n 1" "mark 1" "await 1+" >/dev/null 2>&1 &
 at 1
