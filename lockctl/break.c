@@ -413,6 +413,20 @@ static int judge_and_break(const struct break_request *request, const struct tar
     return fflush(stdout) == 0 ? status : STATUS_FAILED;
 }
 
+/* A word of which nothing exists may be either name of what was deleted while it was held. */
+static int break_target(const struct break_request *request, const struct targets *targets,
+                        const struct inspection *inspection)
+{
+    const struct target *named = &targets->items[0];
+    for (size_t i = 0; i < targets->count && named->missing != NULL; i++) {
+        const struct inspected_lock *lock = find_lock(inspection, &targets->items[i]);
+        if (lock != NULL && lock->held)
+            return judge_and_break(request, &targets->items[i], inspection);
+    }
+    return named->missing != NULL ? targets_refuse_missing(named->missing)
+                                  : judge_and_break(request, named, inspection);
+}
+
 int break_command(const struct command_description *description, int count, char **words)
 {
     struct break_request request = {.stuck_after = STUCK_AFTER_DEFAULT};
@@ -429,15 +443,14 @@ int break_command(const struct command_description *description, int count, char
         return STATUS_USAGE;
     }
     struct targets targets = {.items = NULL};
-    status = targets_collect(&targets, rest, request.config);
+    status = targets_collect_held(&targets, rest, request.config);
     if (status != STATUS_DONE)
         return status;
     struct inspect_request wanted = {
         .targets = &targets, .everything = true, .stuck_after = (int64_t)request.stuck_after};
     struct inspector *inspector = inspector_open(&wanted);
     const struct inspection *inspection = inspector_look(inspector);
-    status = inspection == NULL ? STATUS_FAILED
-                                : judge_and_break(&request, &targets.items[0], inspection);
+    status = inspection == NULL ? STATUS_FAILED : break_target(&request, &targets, inspection);
     inspector_close(inspector);
     free(targets.items);
     return status;

@@ -4,13 +4,15 @@
  */
 #include "lockctl/inspect/look.h"
 
+#include "shim/lock/kernel.h"
 #include "shim/lock/process.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* To tell of one lock, no process with more descriptors than this is looked through. */
-enum { DESCRIPTORS_FOR_ONE = 1024, DESCRIPTORS_FOR_OTHERS = 256, OTHERS_FOR_ONE = 64 };
+enum { DESCRIPTORS_FOR_ONE = 1024, DESCRIPTORS_FOR_OTHERS = 256, OTHERS_FOR_ONE = 1024 };
 
 static struct candidate *add_candidate(struct look *look, uint64_t device, uint64_t inode)
 {
@@ -49,7 +51,7 @@ static void add_target(struct look *look, const struct target *target)
     candidate->told.table = target->table;
     candidate->told.named = true;
     candidate->if_held = target->if_held;
-    look->seeks_deleted = look->seeks_deleted || target->missing != NULL;
+    look->seeks_deleted = look->seeks_deleted || target->missing != NULL || result != 0;
     candidate->words = registries_read(look, target->lock_path);
 }
 
@@ -329,6 +331,24 @@ static void add_unlisted(struct look *look)
     }
 }
 
+/*
+ * Who has taken it is gone, and which file it is can't be asked of that one: an heir of a lock file
+ * that was replaced, perhaps.
+ */
+static bool is_orphaned(const struct look *look, const struct kernel_flock *line)
+{
+    return !line->waits && line->process > 0 && kernel_kill(line->process, 0) == -ESRCH &&
+           find_candidate(look, line->device, line->inode) == NULL;
+}
+
+static bool may_have_heirs(const struct look *look)
+{
+    for (size_t i = 0; i < look->view->count; i++)
+        if (is_orphaned(look, &look->view->items[i]))
+            return true;
+    return false;
+}
+
 void candidates_look_everywhere(struct look *look, bool all_processes)
 {
     if (all_processes) {
@@ -341,10 +361,12 @@ void candidates_look_everywhere(struct look *look, bool all_processes)
         return;
     size_t before = look->count;
     add_deleted(look);
-    if (look->seeks_deleted && look->count == before && !all_processes) {
+    if (look->count == before && !all_processes && !look->everywhere &&
+        (look->seeks_deleted || may_have_heirs(look))) {
         processes_scan_all(&look->processes, &look->wanted);
         processes_sort(&look->processes);
         add_deleted(look);
     }
     look->seeks_deleted = false;
+    look->everywhere = true;
 }

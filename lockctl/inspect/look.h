@@ -68,6 +68,7 @@ struct look {
     size_t blocked_followed;
     bool waiting_added;
     bool seeks_deleted; /* a lock file that was named does not exist: who holds it is sought */
+    bool everywhere;    /* all processes have been looked through, if that was to be */
     uint64_t now;       /* CLOCK_MONOTONIC when it began */
     bool inside_namespace;
     size_t hidden_processes;

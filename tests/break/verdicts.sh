@@ -230,6 +230,17 @@ same "split, forced: its next call fails" "put T/n 9: ESTALE" "$(grep "^put" lin
 check "split: the new one still has it" is_held
 end_all
 wait
+fresh
+for name in lonely lonely.lock; do
+    flock -F lonely.lock sleep 60 &
+    holder=$!
+    soon is_held lonely.lock
+    rm lonely.lock
+    broken "split, neither lock file nor table exists: $name" 0 "^freed" "$name"
+    broken "and nobody has it any more: $name" 78 "neither a table nor a lock file '$name'" "$name"
+    kill "$holder"
+    wait "$holder" 2>/dev/null
+done
 
 # --- deadlock ---
 fresh

@@ -207,6 +207,42 @@ def deleted_by_name():
          run("holders", "L", status=78).stderr)
 
 
+def table_without_lock_file():
+    """The same by the name of a table, which is there: its lock file was deleted, and replaced, and an heir of
+    its taker holds the old one."""
+    taker = act("open 0 T.lock create", "flock 0 ex", "fork", "mark 1", "await never", "end", "await 1+", "_exit 0")
+    at("1")
+    os.unlink("T.lock")
+    go("1")
+    taker.wait()
+    for state in ("deleted", "replaced"):
+        for word in ("T", "T.lock") if state == "replaced" else ("T",):
+            told = [k for k in look("status", word)["locks"] if k["verdict"] != "free"]
+            same(f"{word}: its lock file was {state} while it was held", [("split", str(work / "T.lock") + " (deleted)", 1)],
+                 [(k["verdict"], k["lock"], len(k["holders"])) for k in told])
+            same(f"{word}: {state}, holders", 1, len(look("holders", word)["holders"]))
+            same(f"{word}: {state}, check", 3, run("check", word, status=3).returncode)
+        (work / "T.lock").touch()
+    kill(taker)
+    assert soon(lambda: run("check", "T", status=None).returncode == 0)
+    os.unlink("T.lock")
+
+
+def many_other_takers():
+    """One that was replaced is found among whoever holds something there."""
+    others = [act(f"open 0 other{i}.lock create", "flock 0 ex", f"mark o{i}", "await never") for i in range(100)]
+    holder = act("open 0 T.lock create", "flock 0 ex", "mark 1", "await never")
+    at("1")
+    for i in range(100):
+        at(f"o{i}")
+    os.unlink("T.lock")
+    (work / "T.lock").touch()
+    same("among a hundred", ["free", "split"], sorted(k["verdict"] for k in look("status", "T")["locks"]))
+    for process in others + [holder]:
+        kill(process)
+    os.unlink("T.lock")
+
+
 def a_directory_itself():
     process = act("open 0 T directory", "flock 0 sh", "mark 1", "await 1+")
     at("1")
@@ -266,4 +302,5 @@ def first_thread_has_ended():
 
 if __name__ == "__main__":
     main(free_and_healthy, stopped, orphaned, outage, command_is_no_orphan, stuck, busy_is_not_stuck, split,
-         deleted_by_name, a_directory_itself, split_guarded, crashed, first_thread_has_ended)
+         deleted_by_name, table_without_lock_file, many_other_takers, a_directory_itself, split_guarded, crashed,
+         first_thread_has_ended)
