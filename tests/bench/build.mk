@@ -3,7 +3,7 @@
 #
 #   make bench            all sections, half an hour       make bench SECTIONS='calls session'
 #   make bench-quick      all of them in two minutes       make deps-bench     the peers
-#   make costs            the README's table, from the last run (COSTS: files of results, the last counts)
+#   make costs            the README's table and plot, from the last run (COSTS: files of results, the last counts)
 DEPS_BENCH := eatmydata fakechroot nocache libsocket-wrapper liblockfile-bin procmail sqlite3 libsqlite3-dev \
 	lsof psmisc util-linux gnuplot-nox valgrind e2fsprogs xfsprogs btrfs-progs python3
 DEPS_TEST += python3
@@ -27,6 +27,7 @@ COSTS ?= $(BUILD)/bench/results.json
 .PHONY: costs
 costs:
 	python3 tests/bench/costs.py $(COSTS)
+	if [ -e $(BUILD)/bench/growth.svg ]; then cp $(BUILD)/bench/growth.svg doc/growth.svg; fi
 
 $(BUILD)/bench/%.o: tests/bench/%.c
 	@mkdir -p $(@D)
