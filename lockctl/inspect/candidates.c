@@ -12,7 +12,7 @@
 #include <string.h>
 
 /* To tell of one lock, no process with more descriptors than this is looked through. */
-enum { DESCRIPTORS_FOR_ONE = 1024, DESCRIPTORS_FOR_OTHERS = 256, OTHERS_FOR_ONE = 1024 };
+enum { DESCRIPTORS_FOR_ONE = 1024, DESCRIPTORS_FOR_OTHERS = 256, OTHERS_FOR_ONE = 256 };
 
 static struct candidate *add_candidate(struct look *look, uint64_t device, uint64_t inode)
 {
