@@ -37,7 +37,6 @@ struct victim {
     uint64_t acquisition;        /* 0: not known; with FENCE_OVER: the one before it */
     struct command_entry *entry; /* of the command that it is a member of, or NULL */
     int anchor;                  /* of that command: a descriptor, or -1 */
-    bool executed;               /* another program, meanwhile */
     bool ended;
     bool let_go; /* by itself, in order, meanwhile */
 };

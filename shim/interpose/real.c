@@ -169,7 +169,7 @@ void *real_look_up(void **slot, const char *name)
     return function;
 }
 
-_Atomic bool real_slots_last;
+_Atomic bool real_bound;
 
 void real_bind(void)
 {
@@ -185,5 +185,5 @@ void real_bind(void)
 #undef SYMBOL
 #undef EARLY
 #undef SINCE
-    atomic_store(&real_slots_last, true);
+    atomic_store(&real_bound, true);
 }

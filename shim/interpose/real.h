@@ -25,8 +25,8 @@
  */
 void real_bind(void);
 
-/* That time is over: what a slot holds from now on is NULL or the real function, for good. */
-extern HIDDEN _Atomic bool real_slots_last;
+/* That time is over: from now on a slot holds NULL or the real function, which stays there. */
+extern HIDDEN _Atomic bool real_bound;
 
 /* Looks a name up, fills its slot and returns it; NULL when this libc has none. Signal-safe. */
 void *real_look_up(void **slot, const char *name);

@@ -18,7 +18,7 @@
         1)
 #define FILL(name)                                                                                 \
     do {                                                                                           \
-        if (atomic_load(&real_slots_last) && REAL(name) != NULL)                                   \
+        if (atomic_load(&real_bound) && REAL(name) != NULL)                                        \
             atomic_store(&reach_##name, DESCRIPTORS_LIMIT);                                        \
     } while (false)
 
@@ -63,6 +63,7 @@ WRITE(pwritev64, (int descriptor, const struct iovec *vector, int count, off64_t
 #define RWF_NOAPPEND 0x20
 #endif
 #define WRITE_AS_SAID(name, offset_type)                                                           \
+    REACH(name);                                                                                   \
     static __attribute__((noinline, cold)) ssize_t anywhere_##name(                                \
         int descriptor, const struct iovec *vector, int count, offset_type offset, int flags)      \
     {                                                                                              \
@@ -72,6 +73,7 @@ WRITE(pwritev64, (int descriptor, const struct iovec *vector, int count, off64_t
     static __attribute__((noinline, cold)) ssize_t touching_##name(                                \
         int descriptor, const struct iovec *vector, int count, offset_type offset, int flags)      \
     {                                                                                              \
+        FILL(name);                                                                                \
         if ((flags & RWF_NOAPPEND) != 0) /* where O_APPEND would have it elsewhere */              \
             return anywhere_##name(descriptor, vector, count, offset, flags);                      \
         GUARDED_RANGE(ssize_t, -1, descriptor, TOUCH_CHANGE, PARTS(offset, vector, count),         \
@@ -80,7 +82,7 @@ WRITE(pwritev64, (int descriptor, const struct iovec *vector, int count, off64_t
     INTERPOSE ssize_t name(int descriptor, const struct iovec *vector, int count,                  \
                            offset_type offset, int flags)                                          \
     {                                                                                              \
-        if (__builtin_expect(descriptor_word(descriptor) == 0 && real_##name != NULL, 1))          \
+        if (IS_NOBODYS(name, descriptor))                                                          \
             return real_##name(descriptor, vector, count, offset, flags);                          \
         return touching_##name(descriptor, vector, count, offset, flags);                          \
     }

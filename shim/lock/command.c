@@ -125,8 +125,7 @@ static int place_anchor(struct command *command, int descriptor)
     return kernel_fcntl(number, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 }
 
-/* A limit on file sizes holds for memory as well, and is told by a signal, which is not to end us.
- */
+/* A limit on file sizes holds for memory as well; its signal is not to end us. */
 static int set_size(int descriptor, size_t size)
 {
     static const uint64_t file_size_signal = 1ull << (SIGXFSZ - 1);

@@ -496,8 +496,8 @@ def state_of(table, process):
 
 
 def settling():
-    """A command was killed in the midst of its changes, and its lockctl is undoing them: it is let finish,
-    or kept from going on; never made to stand still with the journal in its hands."""
+    """A command was killed in the midst of its changes, and its lockctl is undoing them: it is let finish, or
+    kept from beginning; never made to stand still with the journal in its hands, where it would be given up."""
     changes = """
 for i in range(2000):
     with open(T + "/%d" % i, "wb", buffering=0) as file:
@@ -530,7 +530,7 @@ os.kill(os.getpid(), signal.SIGKILL)
                                      env=environment(), check=False).returncode
         holder.wait()
         found = {open("%s/%d" % (table, i), "rb").read() for i in range(2000)}
-        report(done.returncode in (0, 4) and written == 0 and found == {b"next"} and
+        report(done.returncode == 0 and written == 0 and found == {b"next"} and
                not os.path.exists(table + ".lock.undo"),
                "a break %d ms after a command was killed, while it is rolled back%s" % (10 * number, ", " * len(kill) + "".join(kill)),
                "%s, %s, %s\n%s" % (done.returncode, written, found, done.said))
@@ -589,8 +589,7 @@ def journal_taken():
         except subprocess.TimeoutExpired as error:
             report(False, "the undo journal is somebody else's", error)
     size = os.stat(table + "/n").st_size
-    time.sleep(0.1)
-    report(os.stat(table + "/n").st_size > size, "its holder goes on unharmed")
+    report(wait_for(lambda: os.stat(table + "/n").st_size > size), "its holder goes on unharmed")
     frees("the undo journal is free again", break_lock("--force", table), table)
     end(holder)
     report(open(table + "/n", encoding="utf-8").read() == "0", "the table is as it was before its holder came")
