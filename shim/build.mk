@@ -11,7 +11,7 @@ SHIM_SHARED_SOURCES := shim/settings.c $(wildcard shim/lock/*.c shim/program/*.c
 # Taking a lock over is lockctl's: no part of the shim.
 TAKEOVER_SOURCES := $(wildcard shim/lock/takeover*.c)
 # What runs in every process, at its start, fork and end, is linked side by side: fewer pages to map.
-SHIM_LIFE_SOURCES := $(addprefix shim/,interpose/real.c tables.c start.c settings.c touch.c descriptors.c \
+SHIM_LIFE_SOURCES := $(addprefix shim/,interpose/real.c tables.c tables_set_up.c start.c settings.c touch.c descriptors.c \
 	mappings.c lost_update.c interpose/processes.c \
 	$(addprefix lock/,resolve.c self.c own.c objects.c lock.c publish.c publish_leave.c succession.c undo_lock.c))
 SHIM_SOURCES := $(SHIM_LIFE_SOURCES) $(filter-out $(SHIM_LIFE_SOURCES) $(TAKEOVER_SOURCES),\
