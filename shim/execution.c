@@ -160,8 +160,8 @@ int execution_begins(struct execution *execution, const char *path, bool search,
         touch_process_made(); /* a vfork child: what the next program writes has no other sign */
     if (start_guarding() && touch_is_own_process()) {
         bool yes = true;
-        lock_each(survive, &yes);
         touch_process_executes(goes_on_guarded(execution, &report, environment));
+        lock_each(survive, &yes); /* after that: a break that is waited for may end ours */
     }
     return 0;
 }

@@ -81,8 +81,7 @@ bool touch_opened(struct touch *touch, int descriptor, int flags, bool hold)
     if (counted)
         word |= DESCRIPTOR_COUNTED;
     if (!descriptor_set(descriptor, word, touch->key)) {
-        if (counted && !touch->entered[last])
-            lock_leave(table->lock);
+        touch->entered[last] = touch->entered[last] || counted; /* for touch_end() to leave */
         return false;
     }
     if (counted)

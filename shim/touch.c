@@ -389,10 +389,12 @@ void touch_end(struct touch *touch)
 {
     int error = errno;
     for (int i = 0; i < touch->count; i++) {
-        if (touch->entered[i])
-            lock_leave(touch->tables[i]->lock);
         if (touch->counted[i])
             fence_end(&touch->tables[i]->lock->fence);
+    }
+    for (int i = 0; i < touch->count; i++) {
+        if (touch->entered[i]) /* this may wait for a break, and that for calls that are counted */
+            lock_leave(touch->tables[i]->lock);
     }
     pthread_setcancelstate(touch->cancel_state, NULL);
     errno = touch->error != 0 ? touch->error : error;

@@ -6,6 +6,7 @@
 
 #include "shim/lock/command_anchor.h"
 #include "shim/lock/command_member.h"
+#include "shim/lock/fenced.h"
 #include "shim/lock/kernel.h"
 #include "shim/lock/kernel_files.h"
 #include "shim/lock/lock.h"
@@ -315,6 +316,18 @@ static void settle(struct command *command, size_t index, bool by_signal)
     registry_close(&lock.registry);
 }
 
+/* Whoever has broken it has settled the rest; who is still at it may give up. */
+static bool settle_unless_broken(struct command *command, size_t index, bool by_signal)
+{
+    struct command_entry *entry = &command->anchor->entries[index];
+    atomic_store(&entry->leaving, 1);
+    bool ours = command_broken(entry) == 0;
+    if (ours)
+        settle(command, index, by_signal);
+    atomic_store(&entry->leaving, 0);
+    return ours;
+}
+
 static void let_go(struct command *command, size_t index, bool by_signal)
 {
     struct command_entry *entry = &command->anchor->entries[index];
@@ -322,10 +335,10 @@ static void let_go(struct command *command, size_t index, bool by_signal)
         (void)kernel_flock(entry->descriptor, LOCK_UN);
         return;
     }
-    atomic_store(&entry->leaving, 1);
-    if (command_broken(entry) == 0) /* else whoever breaks it settles the rest */
-        settle(command, index, by_signal);
-    atomic_store(&entry->leaving, 0);
+    uint64_t began = registry_now();
+    bool lasts = true;
+    while (!settle_unless_broken(command, index, by_signal) && lasts)
+        lasts = fenced_break_lasts(entry->descriptor, began);
 }
 
 void command_finish(struct command *command, bool by_signal)

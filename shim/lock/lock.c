@@ -5,6 +5,7 @@
 #include "shim/lock/lock.h"
 
 #include "shim/lock/command_member.h"
+#include "shim/lock/fenced.h"
 #include "shim/lock/kernel.h"
 #include "shim/lock/own.h"
 #include "shim/lock/publish.h"
@@ -52,14 +53,20 @@ static void unlock(struct lock *lock, int descriptor, int level)
 
 /* --- users --- */
 
-static void let_go(struct lock *lock, uint64_t releasing)
+/* False: a break is under way, and we are still the holder, with one user, until it is over. */
+static bool let_go(struct lock *lock, uint64_t releasing, bool may_wait)
 {
     int descriptor = atomic_load(&lock->descriptor);
     int level = lock->level;
     uint64_t acquisition = lock->acquisition;
     uint32_t waiters = 0;
     /* Whoever has broken the lock lets go of it, and has settled what the registry says. */
-    if (fence_begin_release(&lock->fence)) {
+    bool ours = fence_begin_release(&lock->fence);
+    if (!ours && may_wait) {
+        uint64_t held = (releasing & EPOCH_MASK) | HELD | 1;
+        return !atomic_compare_exchange_strong(&lock->state, &releasing, held);
+    }
+    if (ours) {
         struct succession succession;
         waiters = publish_leaving(lock, &succession);
         unlock(lock, descriptor, level);
@@ -72,10 +79,11 @@ static void let_go(struct lock *lock, uint64_t releasing)
     if (!atomic_compare_exchange_strong(&lock->state, &releasing, free_state)) {
         /* A signal handler of this thread went ahead on a description of its own. */
         own_close(descriptor);
-        return;
+        return true;
     }
     if (waiters > 0)
         registry_wake(&lock->registry, waiters);
+    return true;
 }
 
 /*
@@ -185,23 +193,21 @@ int lock_enter(struct lock *lock, int64_t timeout, unsigned how)
     }
 }
 
-static void leave(struct lock *lock)
+static bool leave(struct lock *lock, bool may_wait)
 {
     uint64_t state = atomic_load(&lock->state);
     for (;;) {
         if ((state & USERS_MASK) == 0)
-            return;
+            return true;
         if ((state & KEPT) != 0 || (state & USERS_MASK) > 1) {
             if (atomic_compare_exchange_weak(&lock->state, &state, state - 1))
-                return;
+                return true;
             continue;
         }
         uint64_t releasing = (state & EPOCH_MASK) | RELEASING;
         atomic_store(&lock->releaser, lock_this_thread());
-        if (atomic_compare_exchange_weak(&lock->state, &state, releasing)) {
-            let_go(lock, releasing);
-            return;
-        }
+        if (atomic_compare_exchange_weak(&lock->state, &state, releasing))
+            return let_go(lock, releasing, may_wait);
     }
 }
 
@@ -214,15 +220,23 @@ static bool leave_to_others(struct lock *lock)
 }
 
 /* A signal handler that goes ahead must not find a journal that is about to be dropped. */
-void lock_leave(struct lock *lock)
+static bool leave_unharmed(struct lock *lock, bool may_wait)
 {
     bool journaled = undo_lock_guards(lock) && !lock_is_kept(lock);
     if (journaled && leave_to_others(lock))
-        return;
+        return true;
     uint64_t signals = journaled ? undo_block_signals() : 0;
-    leave(lock);
+    bool left = leave(lock, may_wait);
     if (journaled)
         undo_restore_signals(signals);
+    return left;
+}
+
+void lock_leave(struct lock *lock)
+{
+    bool may_wait = true;
+    while (!leave_unharmed(lock, may_wait))
+        may_wait = fenced_await_outcome(lock);
 }
 
 bool lock_is_held(const struct lock *lock)

@@ -6,6 +6,7 @@
 #include "shim/lock/publish.h"
 
 #include "shim/lock/deadlock.h"
+#include "shim/lock/fenced.h"
 #include "shim/lock/succession.h"
 #include "shim/lock/undo_lock.h"
 
@@ -212,7 +213,7 @@ void lock_process_ends(struct lock *lock, bool executes)
 {
     if (!lock_is_held(lock))
         return;
-    if (!fence_begin(&lock->fence))
+    if (!fenced_begin(lock))
         return;
     settle(lock, executes);
     fence_end(&lock->fence);

@@ -5,6 +5,7 @@
 #include "shim/lock/undo_lock.h"
 
 #include "shim/lock/command_member.h"
+#include "shim/lock/fenced.h"
 #include "shim/lock/kernel.h"
 
 #include <errno.h>
@@ -241,7 +242,7 @@ void undo_lock_ends(struct lock *lock, bool executes)
 {
     if (!undo_lock_guards(lock) || lock->shared)
         return;
-    if (!fence_begin(&lock->fence))
+    if (!fenced_begin(lock))
         return;
     end(lock, executes);
     fence_end(&lock->fence);

@@ -90,11 +90,17 @@ def fresh(name="T"):
     return table
 
 
+def options(settings):
+    """LOCKSHIM_ON_CRASH="rollback" and the like, as lockctl run says it."""
+    return [word for name, value in settings.items()
+            for word in ("--" + name.removeprefix("LOCKSHIM_").lower().replace("_", "-"), value)]
+
+
 def hold(scope, text, table, **settings):
     """A holder in a session of its own, when it says that it is up."""
     words, around = [PYTHON, "-c", PRELUDE + text, table], environment()
     if scope == "command":
-        words = [LOCKCTL, "run", "--table", table, "--"] + words
+        words = [LOCKCTL, "run", "--table", table, *options(settings), "--"] + words
     elif scope == "unguarded":
         words = ["flock", "-F", table + ".lock"] + words
     elif scope != "bare":
@@ -576,14 +582,53 @@ time.sleep(1000)
         end(holder)
 
 
+@contextlib.contextmanager
+def journal_locked(table):
+    """We have the journal, and so a break gives up, 5 s after it has raised its fences."""
+    with open(table + ".lock.undo/journal", "rb+") as journal:
+        fcntl.fcntl(journal, F_OFD_SETLK, struct.pack("hhqqiq", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0, 0))
+        yield
+
+
+def given_up():
+    """A holder ends its session, or itself, while a break is under way that comes to nothing: what it did
+    counts, and nobody has the lock any more."""
+    fenced = """
+file = write('n')
+file.write(b'1')
+up()
+try:
+    while True:
+        file.write(b'X')
+        time.sleep(0.002)
+except OSError:
+    pass
+"""
+    ends = {"closes": "file.close()\nprint('closed', flush=True)\ntime.sleep(1000)\n",
+            "exits": "sys.exit(0)\n",
+            "executes another program": "os.execv('/bin/true', ['true'])\n"}
+    for scope, way in [("session", "closes"), ("session", "exits"), ("process", "exits"), ("command", "exits"),
+                       ("process", "executes another program"), ("command", "executes another program")]:
+        table = fresh()
+        holder = hold(scope, fenced + ends[way], table, LOCKSHIM_ON_CRASH="rollback")
+        name = "%s: a holder %s while a break gives up" % (scope, way)
+        with journal_locked(table):
+            done = break_lock("--force", table)
+        refuses(name + ": which it does", done, 4, "at work on its undo journal")
+        well = holder.stdout.readline() == "closed\n" if way == "closes" else holder.wait() == 0
+        report(well and wait_for(lambda t=table: is_free(t)), name + ": the lock is free", holder.poll())
+        next_one = subprocess.run([LOCKCTL, "run", "--table", table, "--on-crash", "rollback", "--timeout", "5", "--",
+                                   "cat", table + "/n"], capture_output=True, check=False, env=environment(), timeout=60)
+        report(next_one.stdout.startswith(b"1X"), name + ": what it did counts", next_one)
+        end(holder)
+
+
 def journal_taken():
     """Who has the journal and does not let go of it makes a break give up, not wait for ever."""
     table = fresh()
     holder = hold("process", "file = write('n')\nfile.write(b'1')\nup()\nsteady(lambda: file.write(b'X'))\n", table,
                   LOCKSHIM_ON_CRASH="rollback")
-    with open(table + ".lock.undo/journal", "rb+") as journal:
-        whole = struct.pack("hhqqiq", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0, 0)
-        fcntl.fcntl(journal, F_OFD_SETLK, whole)
+    with journal_locked(table):
         try:
             refuses("the undo journal is somebody else's", break_lock("--force", table), 4, "at work on its undo journal")
         except subprocess.TimeoutExpired as error:
@@ -636,8 +681,8 @@ def order():
 
 def main():
     try:
-        for scene in (orphaned, files, no_room, traced, elsewhere, by_mapping, restless, at_once, beside, settling, journal_taken,
-                      dry_run, order):
+        for scene in (orphaned, files, no_room, traced, elsewhere, by_mapping, restless, at_once, beside, settling, given_up,
+                      journal_taken, dry_run, order):
             if scene.__name__ in os.environ.get("SCENES", scene.__name__).split():
                 scene()
     finally:

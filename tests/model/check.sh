@@ -91,5 +91,7 @@ holds "a command"
 for step in MARK SCAN NAME LATEST LEAVING; do
     breaks $step "locked==1"
 done
+breaks OUTCOME settled
+breaks LAST_LOOK settled
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]

@@ -2,11 +2,12 @@
  * A model of breaking the lock of a command, whose members share one description (the head of
  * shim/lock/command_anchor.h, lockctl/break_members.c): a member that has touched and is known as
  * the holder, two that touch for the first time at any moment, the command's own lockctl, which
- * settles what was done when all have ended, the lockctl that breaks, and a stranger who waits.
- * Checked for all orders:
+ * settles what was done when all have ended, the lockctl that breaks, or gives up, and a stranger
+ * who waits. Checked for all orders:
  *
  *   - when the stranger has the lock, no member changes the table any more, and nobody undoes what
  *     the command has done; nor do two at once;
+ *   - what was done is settled by one of the two by then, also when the break was given up;
  *   - the stranger gets it, and both lockctls come to an end.
  *
  * A step left out (-D WITHOUT_SCAN and so on) must be found out: tests/model/check.sh.
@@ -19,10 +20,14 @@
 
 byte locked;         /* 0: nobody has it */
 byte state;          /* in the anchor: 0, BREAKING or BROKEN */
-bool over;           /* the break is done */
+bool over;           /* the break is done: the lock is broken */
+bool exclusion;      /* the byte that a lockctl has locked while it breaks */
+bool settled;        /* what the command did counts, or is undone */
 bool ended[MEMBERS];
 bool leaving;        /* in the anchor: the command's lockctl is about to let go */
 bool settling;       /* and undoes, or drops the journal */
+bool given_up;       /* the break is */
+bool orphaned;       /* nobody but the break has a copy of the description */
 bool told[MEMBERS];  /* its fence can be found: it says whose it is */
 byte calls[MEMBERS];
 byte acquisition[MEMBERS]; /* as its fence says */
@@ -112,24 +117,44 @@ proctype member(byte id)
 
 proctype supervisor()
 {
+    bool lasts = true, done;
     (ended[0] && ended[1] && ended[2]);
+    do
+    :: done -> break
+    :: else ->
 #ifndef WITHOUT_LEAVING
-    leaving = true;
+        leaving = true;
 #endif
-    if
-    :: state == 0 && locked == COMMAND ->
-        settling = true;
-        assert(locked == COMMAND);
-        settling = false;
-        atomic {
-            if
-            :: locked == COMMAND -> locked = 0
-            :: else
-            fi
-        }
-    :: else
-    fi;
-    leaving = false
+        if
+        :: state == 0 && locked == COMMAND ->
+            settling = true;
+            assert(locked == COMMAND);
+            settled = true;
+            settling = false;
+            done = true
+        :: else ->
+            done = !lasts
+        fi;
+        leaving = false;
+        /* the state is asked once more after that: what it says then is the last word */
+#ifdef WITHOUT_OUTCOME
+        done = true
+#else
+        lasts = exclusion
+#endif
+#ifdef WITHOUT_LAST_LOOK
+        ;
+        done = done || !lasts
+#endif
+    od;
+    /* it ends: with the last copy of the description the lock is free */
+    atomic {
+        if
+        :: locked == COMMAND && !exclusion -> locked = 0
+        :: locked == COMMAND && exclusion -> orphaned = true /* the break has a copy */
+        :: else
+        fi
+    }
 }
 
 inline fence_member(id)
@@ -154,6 +179,7 @@ inline fence_member(id)
 proctype lockctl()
 {
     (kept[0]); /* the holder that it knows */
+    exclusion = true;
 #ifndef WITHOUT_MARK
     state = BREAKING;
 #endif
@@ -169,8 +195,26 @@ proctype lockctl()
     :: else
     fi;
 #endif
+    if
+    :: true -> /* given up: nothing that can't be taken back was done */
+        raised[0] = 0;
+        raised[1] = 0;
+        raised[2] = 0;
+        state = 0;
+        atomic {
+            exclusion = false;
+            if
+            :: orphaned && locked == COMMAND -> locked = 0
+            :: else
+            fi
+        };
+        given_up = true;
+        goto end_of_break
+    :: true
+    fi;
     /* what the command has done is undone here */
     assert(!settling);
+    settled = true;
     /* the copies of files; then LOCK_UN, BROKEN, and LOCK_UN once more */
     atomic {
         if
@@ -186,13 +230,19 @@ proctype lockctl()
         :: else
         fi
     };
-    over = true
+    over = true;
+    exclusion = false;
+end_of_break:
+    skip
 }
 
 proctype stranger()
 {
-    atomic { locked == 0 && over -> locked = STRANGER };
-    skip
+    atomic {
+        locked == 0 && (over || (given_up && ended[0] && ended[1] && ended[2])) ->
+            locked = STRANGER;
+            assert(settled)
+    }
 }
 
 init
