@@ -47,8 +47,12 @@ def tell(measure):
     """One measure, a line a variant."""
     print(f"\n{measure.section}: {measure.subject} ({len(measure.rounds)} rounds, ratios to {measure.baseline})")
     facts = list(dict.fromkeys(name for found in measure.facts.values() for name in found))
-    first, *others = [metric for metric in measure.metrics
-                      if any(measure.samples(variant, metric) for variant in measure.variants())]
+    measured = [metric for metric in measure.metrics
+                if any(measure.samples(variant, metric) for variant in measure.variants())]
+    if not measured:
+        print("  nothing could be measured")
+        return
+    first, *others = measured
     heading = ["variant", first.name, "quartiles", "median"]
     for metric in others:
         heading += [metric.name, "median"]
