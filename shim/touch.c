@@ -109,6 +109,7 @@ static bool touch_table(struct touch *touch, struct table *table, enum touch_kin
     touch->error = 0;
     touch->creates = false;
     touch->saved = false;
+    touch->turn = false;
     touch->cut = 0;
     touch->count = 1;
     touch->tables[0] = table;
@@ -123,6 +124,7 @@ void touch_also(struct touch *touch, const struct place *place, enum touch_kind 
 {
     if (place->table == NULL || touch->error != 0 || touch->count == TOUCH_TABLES)
         return;
+    undo_end_turn(touch); /* nobody waits for a lock with it */
     touch->tables[touch->count] = place->table;
     touch->entered[touch->count] = false;
     enter(touch, touch->count++, kind);
@@ -388,6 +390,7 @@ bool touch_range(struct touch *touch, int descriptor, uint32_t word, enum touch_
 void touch_end(struct touch *touch)
 {
     int error = errno;
+    undo_end_turn(touch);
     for (int i = 0; i < touch->count; i++) {
         if (touch->counted[i])
             fence_end(&touch->tables[i]->lock->fence);
@@ -417,6 +420,7 @@ void touch_process_made(void)
 void touch_forked(void)
 {
     undo_process_made();
+    undo_forked();
     lock_each(forget_in_child, NULL);
     mappings_forget();
     lost_update_forked();

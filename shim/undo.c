@@ -28,6 +28,36 @@ static struct undo journal_of(const struct table *table)
                          .kept = undo_lock_kept(table->lock)};
 }
 
+/* --- turns --- */
+
+/*
+ * For all tables at once: a rename may be between two. What is recorded of an open file's content
+ * holds whatever is changed next, but for the path by which it is recorded.
+ */
+static struct latch turn;
+
+static void begin_turn(struct touch *touch)
+{
+    if (touch->turn || !touch_is_own_process()) /* a vfork child may be gone before it is over */
+        return;
+    latch_begin(&turn);
+    touch->turn = true;
+}
+
+void undo_end_turn(struct touch *touch)
+{
+    if (touch->turn)
+        latch_end(&turn);
+    touch->turn = false;
+}
+
+void undo_forked(void)
+{
+    latch_forked(&turn);
+}
+
+/* --- refusals --- */
+
 static void judge(struct touch *touch, struct table *table, int result)
 {
     if (result == 0 || touch->error != 0)
@@ -157,6 +187,7 @@ void undo_path(struct touch *touch, const struct place *place, int directory, co
 {
     if (kind < TOUCH_NAME || touch->error != 0)
         return;
+    begin_turn(touch);
     if (kind == TOUCH_NAME)
         save_name(touch, place, directory, path, UNDO_MAKES);
     else if (kind == TOUCH_REMOVE && !follow)
@@ -231,6 +262,7 @@ void undo_two_paths(struct touch *touch, const struct undo_name *name,
 {
     if (touch->error != 0)
         return;
+    begin_turn(touch);
     if (other->kind != TOUCH_NAME)
         save_rename(touch, name, other);
     else
@@ -371,17 +403,11 @@ static bool save_range(struct touch *touch, struct table *table, const struct un
     return true;
 }
 
-void undo_descriptor(struct touch *touch, struct table *table, int descriptor,
-                     const struct touch_range *range)
+static void save_descriptor(struct touch *touch, struct table *table, int descriptor,
+                            const struct touch_range *range)
 {
     char path[RESOLVE_SIZE];
-    if (touch->error != 0 || (unsigned)descriptor >= DESCRIPTORS_LIMIT)
-        return;
     struct undo journal = journal_of(table);
-    if (journal.session != 0 && atomic_load(&saved_in[descriptor]) == journal.session) {
-        table->lock->undo_kept.last_changed = true;
-        return;
-    }
     if (range != NULL && save_range(touch, table, &journal, descriptor, range))
         return;
     bool found = find_path_of(descriptor, path);
@@ -394,6 +420,23 @@ void undo_descriptor(struct touch *touch, struct table *table, int descriptor,
     note(touch, table, undo_save_open(&journal, descriptor, found ? path : NULL));
     if (touch->error == 0 && journal.session != 0)
         atomic_store(&saved_in[descriptor], journal.session);
+}
+
+void undo_descriptor(struct touch *touch, struct table *table, int descriptor,
+                     const struct touch_range *range)
+{
+    if (touch->error != 0 || (unsigned)descriptor >= DESCRIPTORS_LIMIT)
+        return;
+    uint32_t session = undo_lock_session(table->lock);
+    if (session != 0 && atomic_load(&saved_in[descriptor]) == session) {
+        table->lock->undo_kept.last_changed = true;
+        return;
+    }
+    bool in_turn = touch->turn;
+    begin_turn(touch);
+    save_descriptor(touch, table, descriptor, range);
+    if (!in_turn) /* the call may wait for what it is to write */
+        undo_end_turn(touch);
 }
 
 static void note_opened(int descriptor, uint32_t session, uint32_t processes)

@@ -36,6 +36,13 @@ void undo_two_paths(struct touch *touch, const struct undo_name *name,
 void undo_descriptor(struct touch *touch, struct table *table, int descriptor,
                      const struct touch_range *range);
 
+/*
+ * What is recorded must be what is changed next: in between, no other thread of this process
+ * changes a name. The turn begins as a name is recorded, and ends with the touch.
+ */
+void undo_end_turn(struct touch *touch);
+void undo_forked(void);
+
 /* Another process has copies of our descriptors, and moves where they stand. */
 void undo_process_made(void);
 

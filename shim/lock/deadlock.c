@@ -10,6 +10,7 @@
 #include "shim/lock/kernel_locks.h"
 #include "shim/lock/own.h"
 #include "shim/lock/process.h"
+#include "shim/lock/publish.h"
 #include "shim/lock/relatives.h"
 
 #include <string.h>
@@ -88,8 +89,8 @@ static bool publish_in(struct lock *held, void *context)
     const struct lock *wanted = publication->wanted;
     if (held == wanted || !stays_held(held))
         return true;
-    if (!held->registry_opened && held->entry != NULL) /* another member took it */
-        registry_open_existing(&held->registry, held->path);
+    if (held->entry != NULL) /* another member took it */
+        publish_open_existing(held);
     struct registry_blocked all[REGISTRY_BLOCKED];
     const struct registry_blocked own = {.process = kernel_getpid(),
                                          .descriptor = atomic_load(&wanted->descriptor),

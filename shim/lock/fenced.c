@@ -7,7 +7,7 @@
 
 #include "shim/lock/kernel.h"
 
-#define PATIENCE UINT64_C(60000000000)      /* ns, for a break */
+#define PATIENCE UINT64_C(60000000000)     /* ns, for a break */
 #define CALLS_PATIENCE UINT64_C(100000000) /* for calls of ours: one may be what we interrupt */
 #define PAUSE 500000
 

@@ -99,6 +99,29 @@ static void overtake_release(struct lock *lock, uint64_t releasing)
     atomic_compare_exchange_strong(&lock->state, &releasing, free_state);
 }
 
+/* Who lets go still settles what it did, and has yet to say LOCK_UN, which would be for us too. */
+static bool another_lets_go(const struct lock *lock, uint64_t state)
+{
+    return (state & RELEASING) != 0 &&
+           atomic_load(&((struct lock *)lock)->releaser) != lock_this_thread();
+}
+
+int lock_entrance_unless_held(struct lock *lock)
+{
+    for (uint64_t state; ((state = atomic_load(&lock->state)) & HELD) == 0;) {
+        if (another_lets_go(lock, state)) {
+            kernel_yield();
+            continue;
+        }
+        latch_begin(&lock->entrance);
+        state = atomic_load(&lock->state);
+        if ((state & HELD) == 0 && !another_lets_go(lock, state))
+            return 0;
+        latch_end(&lock->entrance);
+    }
+    return LOCK_IS_HELD;
+}
+
 int lock_register(struct lock *lock)
 {
     if (lock->entry != NULL && command_broken(lock->entry) != 0)
@@ -113,6 +136,24 @@ int lock_register(struct lock *lock)
     return 0;
 }
 
+/* With the lock. Unless that is 0, it is ours no more. */
+static int settle_last_holder(struct lock *lock, struct registry_head *head)
+{
+    if (!registry_usable(&lock->registry) && lock->level == 0 && !lock->shared) {
+        publish_mend(lock);
+        (void)registry_look(&lock->registry, head);
+    }
+    int result = publish_check_crash(lock, head);
+    if (result == -EOWNERDEAD) {
+        unlock(lock, atomic_load(&lock->descriptor), 0);
+        registry_wake(&lock->registry, 0);
+    }
+    if (result != 0)
+        latch_end(&lock->entrance);
+    return result;
+}
+
+/* 0, and the end of lock->entrance is due; LOCK_IS_HELD; or an error. */
 static int take(struct lock *lock, int64_t timeout, struct registry_head *head)
 {
     int result = lock_register(lock);
@@ -121,20 +162,11 @@ static int take(struct lock *lock, int64_t timeout, struct registry_head *head)
     publish_open(lock);
     do {
         result = lock_attempt(lock, head);
-        if (result == -EWOULDBLOCK) {
+        if (result == -EWOULDBLOCK)
             result = lock_wait(lock, timeout, head);
-        }
-        if (result == 0 && !registry_usable(&lock->registry) && lock->level == 0 && !lock->shared) {
-            publish_mend(lock);
-            (void)registry_look(&lock->registry, head);
-        }
         if (result == 0)
-            result = publish_check_crash(lock, head);
+            result = settle_last_holder(lock, head);
     } while (result == -EINPROGRESS);
-    if (result == -EOWNERDEAD) {
-        unlock(lock, atomic_load(&lock->descriptor), 0);
-        registry_wake(&lock->registry, 0);
-    }
     return result;
 }
 
@@ -146,13 +178,16 @@ static int take(struct lock *lock, int64_t timeout, struct registry_head *head)
 static int take_in_vfork_child(struct lock *lock, int64_t timeout, bool changes)
 {
     struct registry_head head;
-    if (lock->entry != NULL)
-        return take(lock, timeout, &head);
     struct lock own = *lock;
-    atomic_store(&own.descriptor, -1);
-    atomic_store(&own.borrowed, -1);
+    atomic_store(&own.state, 0); /* the parent's other threads go on */
+    atomic_store(&own.entrance.word, 0);
+    own.opening = false;
+    if (lock->entry == NULL) {
+        atomic_store(&own.descriptor, -1);
+        atomic_store(&own.borrowed, -1);
+    }
     int result = take(&own, timeout, &head);
-    if (result != 0)
+    if (result != 0 || lock->entry != NULL)
         return result;
     publish_entered(&own, &head, changes);
     int descriptor = atomic_load(&own.descriptor);
@@ -175,6 +210,11 @@ int lock_enter(struct lock *lock, int64_t timeout, unsigned how)
             continue;
         }
         if ((state & HELD) != 0) {
+            if (latch_is_anothers(&lock->entrance)) {
+                latch_begin(&lock->entrance); /* when that has told who holds */
+                latch_end(&lock->entrance);
+                continue;
+            }
             if (atomic_compare_exchange_weak(&lock->state, &state, (state + 1) | kept))
                 return 0;
             continue;
@@ -183,13 +223,17 @@ int lock_enter(struct lock *lock, int64_t timeout, unsigned how)
             return take_in_vfork_child(lock, timeout, changes);
         struct registry_head head;
         int result = take(lock, timeout, &head);
-        if (result != 0)
+        if (result < 0)
             return result;
+        if (result == LOCK_IS_HELD)
+            continue;
         uint64_t held = (state & EPOCH_MASK) | HELD | kept | 1;
-        if (!atomic_compare_exchange_strong(&lock->state, &state, held))
-            continue; /* another thread was faster, and may have let go since */
-        publish_entered(lock, &head, changes);
-        return 0;
+        bool ours = atomic_compare_exchange_strong(&lock->state, &state, held);
+        if (ours) /* else another one was inside in between, and may have let go for us too */
+            publish_entered(lock, &head, changes);
+        latch_end(&lock->entrance);
+        if (ours)
+            return 0;
     }
 }
 
@@ -254,14 +298,18 @@ static bool is_untouched(struct lock *lock)
 {
     return lock->entry == NULL && atomic_load(&lock->descriptor) < 0 &&
            atomic_load(&lock->borrowed) < 0 && atomic_load(&lock->state) == 0 &&
-           atomic_load(&lock->fence.calls) == 0 && !atomic_load(&lock->program_wants) &&
-           !atomic_load(&lock->changed) && !atomic_load(&lock->undo_kept.there);
+           atomic_load(&lock->entrance.word) == 0 && atomic_load(&lock->fence.calls) == 0 &&
+           !atomic_load(&lock->program_wants) && !atomic_load(&lock->changed) &&
+           !atomic_load(&lock->undo_kept.there);
 }
 
 void lock_forked(struct lock *lock)
 {
     if (is_untouched(lock))
         return;
+    if (!latch_is_ours(&lock->entrance)) /* else a signal handler of that has forked */
+        lock->opening = false;
+    latch_forked(&lock->entrance);
     atomic_store(&lock->fence.calls, 0); /* of the parent's other threads */
     undo_kept_forget(&lock->undo_kept);
     if (lock->entry == NULL) {

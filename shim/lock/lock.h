@@ -32,6 +32,7 @@
 #define LOCKSHIM_LOCK_H
 
 #include "shim/lock/fence.h"
+#include "shim/lock/latch.h"
 #include "shim/lock/registry.h"
 #include "shim/lock/self.h"
 #include "shim/lock/undo.h"
@@ -70,7 +71,13 @@ struct lock {
     int level;                  /* 0, or how deep we joined a holder that waits for us */
     _Atomic bool changed;       /* the mark is set */
     int open_error;             /* why the lock file could not be opened: a positive errno, or 0 */
-    bool registry_opened;
+    _Atomic bool registry_opened;
+    /*
+     * One thread at a time opens the lock's files, takes it, settles what the last holder left and
+     * says who holds: its threads share one description, so the kernel would let in all of them.
+     */
+    struct latch entrance;
+    bool opening;                /* whose thread is opening the registry */
     _Atomic int waiting_threads; /* of this process */
     _Atomic bool reserve;        /* lock_reserve() was called in this session */
     _Atomic bool fence_told;     /* that calls are refused since it was broken */
@@ -202,12 +209,21 @@ static inline uintptr_t lock_this_thread(void)
     return (uintptr_t)&errno;
 }
 
+/* Another thread of this process has the lock: nothing was begun, and nothing is to be ended. */
+#define LOCK_IS_HELD 1
+/* Begins lock->entrance, to take the lock: 0, or LOCK_IS_HELD. */
+int lock_entrance_unless_held(struct lock *lock);
+
 int lock_open_file(const char *path, const char *table_path);
-/* Takes it if it is free, and reads the registry's head; -EWOULDBLOCK when it is not. */
+/*
+ * Takes it if it is free, and reads the registry's head: 0, and the end of lock->entrance is due;
+ * else LOCK_IS_HELD, -EWOULDBLOCK or another error.
+ */
 int lock_attempt(struct lock *lock, struct registry_head *head);
 
 /* Is the last holder expected back, in the middle of what it does (lock_reserve())? */
 bool lock_reserved_for_another(struct lock *lock, const struct registry_head *head);
+/* The same, as soon as it is free. */
 int lock_wait(struct lock *lock, int64_t timeout, struct registry_head *head);
 bool lock_range_taken(int descriptor, int from_level);
 /* Takes (F_WRLCK) or lets go of (F_UNLCK) a level's record lock, without waiting. */

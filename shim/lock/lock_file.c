@@ -77,14 +77,12 @@ static int open_descriptor(struct lock *lock)
         return result;
     }
     descriptor = own_adopt(descriptor);
-    int none = -1;
-    if (!atomic_compare_exchange_strong(&lock->descriptor, &none, descriptor)) {
-        own_close(descriptor); /* another thread was faster */
-        return 0;
-    }
-    lock->device = status.st_dev;
+    lock->device = status.st_dev; /* before the others see the descriptor */
     lock->inode = status.st_ino;
     lock->path_checked = 0;
+    int none = -1;
+    if (!atomic_compare_exchange_strong(&lock->descriptor, &none, descriptor))
+        own_close(descriptor); /* a signal handler was faster */
     return 0;
 }
 
@@ -240,10 +238,8 @@ static bool is_broken(const struct lock *lock, int descriptor)
     return true;
 }
 
-int lock_attempt(struct lock *lock, struct registry_head *head)
+static int attempt_at_entrance(struct lock *lock, struct registry_head *head)
 {
-    if (is_broken(lock, -1))
-        return -ESTALE;
     for (int attempt = 0; attempt < 64; attempt++) {
         int descriptor = atomic_load(&lock->descriptor);
         if (descriptor < 0) {
@@ -275,4 +271,17 @@ int lock_attempt(struct lock *lock, struct registry_head *head)
         return 0;
     }
     return -ENOLCK;
+}
+
+int lock_attempt(struct lock *lock, struct registry_head *head)
+{
+    if (is_broken(lock, -1))
+        return -ESTALE;
+    int result = lock_entrance_unless_held(lock);
+    if (result != 0)
+        return result;
+    result = attempt_at_entrance(lock, head);
+    if (result != 0)
+        latch_end(&lock->entrance);
+    return result;
 }

@@ -13,15 +13,37 @@
 #include <sys/syscall.h>
 #include <sys/file.h>
 
+/* For all threads; not once more by a signal handler that has interrupted it. */
+static void open_registry(struct lock *lock, bool may_make)
+{
+    latch_begin(&lock->entrance);
+    if (!lock->opening && !atomic_load(&lock->registry_opened)) {
+        lock->opening = true;
+        if (!registry_usable(&lock->registry) && may_make)
+            registry_open(&lock->registry, lock->path, lock->table_path);
+        else if (!registry_usable(&lock->registry))
+            registry_open_existing(&lock->registry, lock->path);
+        lock->opening = false;
+        if (may_make)
+            atomic_store(&lock->registry_opened, true);
+    }
+    latch_end(&lock->entrance);
+}
+
 void publish_open(struct lock *lock)
 {
-    if (lock->registry_opened)
+    if (atomic_load(&lock->registry_opened))
         return;
-    lock->registry_opened = true;
     static _Atomic bool looked;
     if (lock_self_is_here() && !atomic_exchange(&looked, true))
         lock_self_look_at_objects();
-    registry_open(&lock->registry, lock->path, lock->table_path, false);
+    open_registry(lock, true);
+}
+
+void publish_open_existing(struct lock *lock)
+{
+    if (!atomic_load(&lock->registry_opened))
+        open_registry(lock, false);
 }
 
 /* At most once a second: where there can be no registry, none is looked for at every turn. */
@@ -30,11 +52,13 @@ void publish_open(struct lock *lock)
 void publish_mend(struct lock *lock)
 {
     uint64_t now = registry_now();
-    if (lock->registry_mended != 0 && now - lock->registry_mended < MEND_INTERVAL)
+    if (lock->opening ||
+        (lock->registry_mended != 0 && now - lock->registry_mended < MEND_INTERVAL))
         return;
+    lock->opening = true;
+    registry_open_again(&lock->registry, lock->path, lock->table_path);
     lock->registry_mended = now;
-    registry_close(&lock->registry);
-    registry_open(&lock->registry, lock->path, lock->table_path, true);
+    lock->opening = false;
 }
 
 static struct registry_holder describe_self(const struct lock *lock, pid_t process)

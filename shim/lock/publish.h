@@ -11,6 +11,9 @@
 /* Opens the registry on first use. */
 void publish_open(struct lock *lock);
 
+/* The same, if there is one: for a lock that we hold without ever having taken it ourselves. */
+void publish_open_existing(struct lock *lock);
+
 /* With the lock just taken and no usable registry: puts that right where it can be. */
 void publish_mend(struct lock *lock);
 

@@ -60,10 +60,17 @@ void *registry_word(struct registry *registry, size_t offset)
 {
     if (!registry_usable(registry))
         return NULL;
-    if (registry->map == NULL)
-        registry->map = kernel_mmap(NULL, sizeof(struct registry_layout), PROT_READ | PROT_WRITE,
-                                    MAP_SHARED, registry->descriptor, 0);
-    return registry->map == NULL ? NULL : (char *)registry->map + offset;
+    char *map = atomic_load(&registry->map);
+    if (map == NULL) {
+        void *none = NULL;
+        map = kernel_mmap(NULL, sizeof(struct registry_layout), PROT_READ | PROT_WRITE, MAP_SHARED,
+                          registry->descriptor, 0);
+        if (map != NULL && !atomic_compare_exchange_strong(&registry->map, &none, map)) {
+            (void)kernel_munmap(map, sizeof(struct registry_layout));
+            map = none; /* another thread was faster */
+        }
+    }
+    return map == NULL ? NULL : map + offset;
 }
 
 void registry_add(struct registry *registry, size_t offset, int number)

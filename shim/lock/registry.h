@@ -30,6 +30,7 @@
 #ifndef LOCKSHIM_REGISTRY_H
 #define LOCKSHIM_REGISTRY_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -232,11 +233,12 @@ _Static_assert(sizeof(struct registry_holder) == 128 && sizeof(struct registry_w
                "the layout is the same for all compilers and widths");
 #define REGISTRY_OFFSET(member) offsetof(struct registry_layout, member)
 
-/* A process's hold on a registry. */
+/* A process's hold on a registry, for all of its threads. */
 struct registry {
-    int descriptor; /* -1: done without */
-    bool lost;      /* it was found cut off or foreign: not asked again */
-    void *map;      /* for the futexes alone; NULL until one is needed */
+    _Atomic int descriptor; /* -1: done without. Written last */
+    _Atomic bool lost;      /* it was found cut off or foreign: not asked again */
+    void *_Atomic map;      /* for the futexes alone; NULL until one is needed */
+    uint64_t device, inode; /* of what the descriptor has open */
     uint64_t boot;
     uint64_t pid_namespace;
 };
@@ -244,12 +246,17 @@ struct registry {
 /*
  * Opens LOCKFILE.registry, making it if it is missing (owner, group and mode as the table's, or as
  * the lock file's where there is no table yet). A file that is no registry of this version is left
- * alone and done without. One that was cut off or zeroed is mended if the caller holds the lock and
- * so may. Never fails: registry_usable() tells.
+ * alone and done without. Never fails: registry_usable() tells. One thread at a time.
  */
-void registry_open(struct registry *registry, const char *lock_path, const char *table_path,
-                   bool may_mend);
+void registry_open(struct registry *registry, const char *lock_path, const char *table_path);
 void registry_close(struct registry *registry);
+
+/*
+ * For whoever holds the lock and finds the registry unusable: opens it again, as above, and makes
+ * one whole that was cut off or zeroed. Other threads may be using what was open before: that stays
+ * where it is, and so does its map. One thread at a time.
+ */
+void registry_open_again(struct registry *registry, const char *lock_path, const char *table_path);
 
 /* Opens a registry that is there already, to read another lock's. */
 void registry_open_existing(struct registry *registry, const char *lock_path);

@@ -177,14 +177,21 @@ static bool within_file_size_limit(void)
            limit.rlim_cur >= sizeof(struct registry_layout);
 }
 
+/* Field by field, the descriptor last: other threads look at it. */
 static void take_file(struct registry *registry, int descriptor)
 {
-    *registry = (struct registry){.descriptor = -1};
-    if (descriptor < 0)
-        return;
-    registry->descriptor = own_adopt(descriptor);
-    registry->boot = process_boot_number();
-    registry->pid_namespace = process_pid_namespace();
+    struct stat status = {.st_ino = 0};
+    atomic_store(&registry->lost, false);
+    atomic_store(&registry->map, NULL);
+    if (descriptor >= 0) {
+        (void)kernel_fstat(descriptor, &status);
+        descriptor = own_adopt(descriptor);
+        registry->boot = process_boot_number();
+        registry->pid_namespace = process_pid_namespace();
+    }
+    registry->device = status.st_dev;
+    registry->inode = status.st_ino;
+    atomic_store(&registry->descriptor, descriptor < 0 ? -1 : descriptor);
 }
 
 void registry_open_existing(struct registry *registry, const char *lock_path)
@@ -194,18 +201,58 @@ void registry_open_existing(struct registry *registry, const char *lock_path)
     take_file(registry, named ? open_file(path, false) : -ENAMETOOLONG);
 }
 
-void registry_open(struct registry *registry, const char *lock_path, const char *table_path,
-                   bool may_mend)
+void registry_open(struct registry *registry, const char *lock_path, const char *table_path)
 {
     take_file(registry,
-              within_file_size_limit() ? open_or_make(lock_path, table_path, may_mend) : -EFBIG);
+              within_file_size_limit() ? open_or_make(lock_path, table_path, false) : -EFBIG);
+}
+
+/* The program may have closed our descriptor unseen, and have another file there by now. */
+static bool is_still_ours(const struct registry *registry, int descriptor)
+{
+    struct stat status;
+    return descriptor >= 0 && kernel_fstat(descriptor, &status) == 0 &&
+           status.st_dev == registry->device && status.st_ino == registry->inode;
+}
+
+/* Number and address stay: another thread may be at a call with them. */
+static bool put_in_place(struct registry *registry, int descriptor, int fresh)
+{
+    struct stat status;
+    void *map = atomic_load(&registry->map);
+    if (kernel_fstat(fresh, &status) != 0 ||
+        kernel_dup3(fresh, descriptor, O_CLOEXEC) != descriptor)
+        return false;
+    registry->device = status.st_dev;
+    registry->inode = status.st_ino;
+    return map == NULL || kernel_mmap(map, sizeof(struct registry_layout), PROT_READ | PROT_WRITE,
+                                      MAP_SHARED | MAP_FIXED, descriptor, 0) == map;
+}
+
+void registry_open_again(struct registry *registry, const char *lock_path, const char *table_path)
+{
+    int fresh = within_file_size_limit() ? open_or_make(lock_path, table_path, true) : -EFBIG;
+    if (fresh < 0)
+        return;
+    int descriptor = atomic_load(&registry->descriptor);
+    if (!is_still_ours(registry, descriptor)) {
+        if (descriptor >= 0)
+            own_forget(descriptor);
+        take_file(registry, fresh);
+        return;
+    }
+    if (put_in_place(registry, descriptor, fresh))
+        atomic_store(&registry->lost, false);
+    (void)kernel_close(fresh);
 }
 
 void registry_close(struct registry *registry)
 {
-    if (registry->map != NULL)
-        (void)kernel_munmap(registry->map, sizeof(struct registry_layout));
-    if (registry->descriptor >= 0)
-        own_close(registry->descriptor);
-    *registry = (struct registry){.descriptor = -1};
+    void *map = atomic_exchange(&registry->map, NULL);
+    int descriptor = atomic_exchange(&registry->descriptor, -1);
+    if (map != NULL)
+        (void)kernel_munmap(map, sizeof(struct registry_layout));
+    if (descriptor >= 0)
+        own_close(descriptor);
+    atomic_store(&registry->lost, false);
 }

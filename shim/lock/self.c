@@ -20,9 +20,12 @@ void lock_self_set_up(void)
 
 uint64_t lock_self_start_time(void)
 {
-    if (lock_self.start_time == 0)
-        lock_self.start_time = process_start_time(lock_self.process);
-    return lock_self.start_time;
+    uint64_t start_time = atomic_load_explicit(&lock_self.start_time, memory_order_relaxed);
+    if (start_time == 0) {
+        start_time = process_start_time(lock_self.process);
+        atomic_store_explicit(&lock_self.start_time, start_time, memory_order_relaxed);
+    }
+    return start_time;
 }
 
 pid_t lock_self_thread(void)

@@ -15,8 +15,8 @@
 
 struct lock_self {
     _Atomic pid_t process;
-    uint64_t start_time;
-    _Atomic bool may_vfork; /* some object of this process can make children in its memory */
+    _Atomic uint64_t start_time; /* 0: not asked for yet */
+    _Atomic bool may_vfork;      /* some object of this process can make children in its memory */
 };
 extern HIDDEN struct lock_self lock_self;
 

@@ -198,14 +198,18 @@ static int join(struct wait *wait)
         /* Somebody deeper, or the holder is another one by now: then it was not our turn. */
         if (!lock_range_taken(descriptor, level + 1)) {
             struct registry_head head;
-            if (lock_attempt(lock, &head) == 0) {
-                (void)lock_set_level(descriptor, level, F_UNLCK);
-                return 0;
+            result = lock_attempt(lock, &head);
+            if (result < 0 && level_holder_waits_for_us(lock, 0, true)) {
+                result = lock_entrance_unless_held(lock);
+                if (result == 0) {
+                    lock->level = level;
+                    lock_tell(lock, &(struct lock_notice){.kind = EVENT_JOINED});
+                    return 0;
+                }
             }
-            if (level_holder_waits_for_us(lock, 0, true)) {
-                lock->level = level;
-                lock_tell(lock, &(struct lock_notice){.kind = EVENT_JOINED});
-                return 0;
+            if (result >= 0) {
+                (void)lock_set_level(descriptor, level, F_UNLCK);
+                return result;
             }
         }
         (void)lock_set_level(descriptor, level, F_UNLCK);
@@ -282,7 +286,7 @@ static int look_at_relations(struct wait *wait)
     struct lock *lock = wait->lock;
     wait->behind_joined = false;
     if (borrow(wait))
-        return 0;
+        return lock_entrance_unless_held(lock);
     bool moves = lock_moves(wait);
     if (level_holder_waits_for_us(lock, 0, !moves))
         return lock->dependents == DEPENDENTS_JOIN ? join(wait) : -EDEADLK;
@@ -484,7 +488,7 @@ static void leave_queue(struct wait *wait, int result, const struct registry_hea
     if (!registry_usable(registry))
         return;
     /* Who gives up may have been the only one that was woken; who shares lets others in. */
-    if (result != 0 || wait->lock->shared)
+    if (result < 0 || wait->lock->shared)
         registry_wake(registry, 0);
     else if (head->waiting > REGISTRY_WOKEN)
         registry_wake_watcher(registry, head->waiting - 1);
@@ -509,7 +513,7 @@ int lock_wait(struct lock *lock, int64_t timeout, struct registry_head *head)
     atomic_fetch_sub(&lock->waiting_threads, 1);
     deadlock_withdraw(lock);
     leave_queue(&wait, result, head);
-    if (result != 0)
+    if (result < 0)
         tell_failure(lock, result, registry_now() - wait.began);
     return result;
 }

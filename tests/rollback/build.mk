@@ -13,6 +13,7 @@ LINT_SH += $(wildcard tests/rollback/*.sh)
 .PHONY: check-rollback torture
 check-rollback: all $(ROLLBACK_BUILT) $(E2E_BUILT)
 	@$(REPORT) rollback limits=tests/rollback/limits.sh \
+		'threads=python3 tests/rollback/threads.py $(BUILD) 40' \
 		'every-call=python3 tests/rollback/every-call.py $(BUILD)' \
 		'every-call-owners=SCOPES="session command" RECOVERY_EVERY=1000 \
 			python3 tests/rollback/every-call.py $(BUILD) replace shared sessions family' \
@@ -24,7 +25,7 @@ torture: all $(ROLLBACK_BUILT)
 
 $(BUILD)/rollback/%: tests/rollback/src/%.c
 	@mkdir -p $(@D)
-	$(CC) $(BASE_CFLAGS) $(HARDENED) $(BASE_LDFLAGS) -o $@ $<
+	$(CC) $(BASE_CFLAGS) $(HARDENED) $(BASE_LDFLAGS) -o $@ $< -pthread
 
 # Ratios of rollback to report, by interleaved runs.
 .PHONY: bench-rollback

@@ -51,7 +51,7 @@ static int clean_up(void **state)
 static struct registry opened(void)
 {
     struct registry registry;
-    registry_open(&registry, lock_path, NULL, false);
+    registry_open(&registry, lock_path, NULL);
     return registry;
 }
 
@@ -221,16 +221,67 @@ static void test_is_no_file(void **state)
     assert_false(is_opened());
     assert_int_equal(unlink(registry_path), 0);
     struct registry registry;
-    registry_open(&registry, "/no/such/directory/lock", NULL, false);
+    registry_open(&registry, "/no/such/directory/lock", NULL);
     assert_false(registry_usable(&registry));
-    registry_open(&registry, "/dev/null/lock", NULL, true);
+    registry_open_again(&registry, "/dev/null/lock", NULL);
     assert_false(registry_usable(&registry));
     char path[4200];
     memset(path, 'x', sizeof path);
     path[0] = '/';
     path[4095] = '\0';
-    registry_open(&registry, path, NULL, false);
+    registry_open(&registry, path, NULL);
     assert_false(registry_usable(&registry));
+}
+
+/* Other threads may be at a call with the number, or asleep at the address. */
+static void test_opened_again_stays_where_it_was(void **state)
+{
+    (void)state;
+    struct registry registry = opened();
+    struct registry_head head;
+    registry_count(&registry, COUNT_CONTENDED);
+    int descriptor = registry.descriptor;
+    void *map = registry.map;
+    assert_non_null(map);
+    assert_int_equal(ftruncate(descriptor, 0), 0);
+    assert_int_equal(unlink(registry_path), 0);
+    assert_false(registry_look(&registry, &head));
+    assert_false(registry_usable(&registry));
+    registry_open_again(&registry, lock_path, NULL);
+    assert_true(registry_usable(&registry));
+    assert_int_equal(registry.descriptor, descriptor);
+    assert_ptr_equal(registry.map, map);
+    registry_count(&registry, COUNT_CONTENDED);
+    uint64_t counters[COUNTERS];
+    assert_true(registry_read(&registry, REGISTRY_OFFSET(counters), counters, sizeof counters));
+    assert_int_equal(counters[COUNT_CONTENDED], 1);
+    struct stat status, open;
+    assert_int_equal(fstat(descriptor, &open), 0);
+    assert_int_equal(stat(registry_path, &status), 0);
+    assert_int_equal(open.st_ino, status.st_ino);
+    registry_close(&registry);
+}
+
+/* The program has closed our descriptor unseen, and has a file of its own there. */
+static void test_opened_again_beside_a_stranger(void **state)
+{
+    (void)state;
+    struct registry registry = opened();
+    struct registry_head head;
+    int descriptor = registry.descriptor;
+    int strange = open("/dev/null", O_RDWR | O_CLOEXEC);
+    assert_int_equal(dup2(strange, descriptor), descriptor);
+    assert_false(registry_look(&registry, &head));
+    registry_open_again(&registry, lock_path, NULL);
+    assert_true(registry_usable(&registry));
+    assert_int_not_equal(registry.descriptor, descriptor);
+    struct stat status, null;
+    assert_int_equal(fstat(descriptor, &status), 0);
+    assert_int_equal(stat("/dev/null", &null), 0);
+    assert_int_equal(status.st_rdev, null.st_rdev);
+    (void)close(strange);
+    (void)close(descriptor);
+    registry_close(&registry);
 }
 
 /* As a user who may not write: in a child without privileges. */
@@ -245,12 +296,12 @@ static void test_may_not_be_written(void **state)
     if (child == 0) {
         if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
             _exit(3);
-        struct registry own;
-        registry_open(&own, lock_path, NULL, true);
+        struct registry own = {.descriptor = -1};
+        registry_open_again(&own, lock_path, NULL);
         if (registry_usable(&own))
             _exit(1);
         (void)unlink(registry_path);
-        registry_open(&own, lock_path, NULL, true);
+        registry_open_again(&own, lock_path, NULL);
         _exit(registry_usable(&own) ? 2 : 0);
     }
     int status;
@@ -509,6 +560,8 @@ int main(void)
         TEST(test_is_cut_off_while_open),
         TEST(test_is_something_else),
         TEST(test_is_no_file),
+        TEST(test_opened_again_stays_where_it_was),
+        TEST(test_opened_again_beside_a_stranger),
         TEST(test_may_not_be_written),
         TEST(test_slots_of_the_dead),
         TEST(test_the_queue),

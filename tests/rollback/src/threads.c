@@ -1,0 +1,113 @@
+/*
+ * Threads that change one table's few files at random, all at once, until somebody kills them: they
+ * write, cut off, append, replace, rename and remove. One session: a file stays open all the time.
+ *
+ *   threads TABLE THREADS SEED        says "up" when they are at it
+ */
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { FILES = 6, MOST = 64 };
+
+static const char *table;
+
+static unsigned below(unsigned *seed, unsigned bound)
+{
+    return (unsigned)rand_r(seed) % bound;
+}
+
+static void name_one(char *path, unsigned *seed)
+{
+    snprintf(path, PATH_MAX, "%s/f%u", table, below(seed, FILES));
+}
+
+/* Opens a file with these flags and writes so much of it at this offset, or at the end (-1). */
+static void write_to(const char *path, int flags, size_t size, off_t offset, int letter)
+{
+    static const size_t most = 9000;
+    char text[9000];
+    int descriptor = open(path, flags, 0644);
+    if (descriptor < 0)
+        return;
+    memset(text, letter, most);
+    ssize_t written =
+        offset < 0 ? write(descriptor, text, size) : pwrite(descriptor, text, size, offset);
+    (void)written;
+    close(descriptor);
+}
+
+static void cut(const char *path, off_t size)
+{
+    int descriptor = open(path, O_WRONLY);
+    if (descriptor < 0)
+        return;
+    int result = ftruncate(descriptor, size);
+    (void)result;
+    close(descriptor);
+}
+
+static void step(unsigned *seed)
+{
+    char path[PATH_MAX], other[PATH_MAX];
+    name_one(path, seed);
+    name_one(other, seed);
+    int letter = 'A' + (int)below(seed, 26);
+    switch (below(seed, 8)) {
+    case 0:
+        write_to(path, O_WRONLY | O_TRUNC | O_CREAT, 100, -1, letter);
+        break;
+    case 1:
+        write_to(path, O_WRONLY | O_APPEND | O_CREAT, below(seed, 5000), -1, letter);
+        break;
+    case 2:
+        cut(path, (off_t)below(seed, 30000));
+        break;
+    case 3:
+        (void)rename(path, other);
+        break;
+    case 4:
+        (void)unlink(path);
+        break;
+    default:
+        write_to(path, O_RDWR, 1 + below(seed, 8999), (off_t)below(seed, 20000), letter);
+    }
+}
+
+static void *work(void *seed)
+{
+    for (;;)
+        step(seed);
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    static unsigned seeds[MOST];
+    char path[PATH_MAX];
+    int count = argc == 4 ? atoi(argv[2]) : 0;
+    if (count < 1 || count > MOST) {
+        fputs("usage: threads TABLE THREADS SEED\n", stderr);
+        return 2;
+    }
+    table = argv[1];
+    snprintf(path, sizeof path, "%s/held", table);
+    if (open(path, O_RDONLY | O_CLOEXEC) < 0) {
+        perror(path);
+        return 1;
+    }
+    for (int i = 0; i < count; i++) {
+        pthread_t thread;
+        seeds[i] = (unsigned)atoi(argv[3]) + (unsigned)i;
+        if (pthread_create(&thread, NULL, work, &seeds[i]) != 0)
+            return 3;
+    }
+    puts("up");
+    fflush(stdout);
+    for (;;)
+        pause();
+}

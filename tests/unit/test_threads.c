@@ -1,0 +1,131 @@
+/* Threads that use a lock for the first time at once: one of them opens its files, for all. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "shim/lock/lock.h"
+#include "shim/lock/publish.h"
+#include "shim/lock/self.h"
+
+#include <dirent.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+enum { THREADS = 4, ROUNDS = 4000 };
+
+static char directory[] = "/tmp/lockshim-test-XXXXXX";
+static char path[64], registry_path[80];
+static struct lock lock;
+static pthread_barrier_t barrier;
+static _Atomic int failed;
+
+/* How many descriptors of this process have the file open. */
+static int count_open(const char *file)
+{
+    int count = 0;
+    DIR *numbers = opendir("/proc/self/fd");
+    for (const struct dirent *entry; (entry = readdir(numbers)) != NULL;) {
+        char target[4096];
+        ssize_t length = readlinkat(dirfd(numbers), entry->d_name, target, sizeof target - 1);
+        target[length < 0 ? 0 : length] = '\0';
+        count += strcmp(target, file) == 0;
+    }
+    (void)closedir(numbers);
+    return count;
+}
+
+static void prepare(void)
+{
+    lock = (struct lock){.path = path,
+                         .table_path = directory,
+                         .scope = SCOPE_SESSION,
+                         .descriptor = -1,
+                         .borrowed = -1,
+                         .slot = -1,
+                         .registry = {.descriptor = -1}};
+}
+
+static bool is_locked(void)
+{
+    int other = open(path, O_RDWR | O_CLOEXEC);
+    bool locked = flock(other, LOCK_EX | LOCK_NB) != 0;
+    (void)close(other);
+    return locked;
+}
+
+static void *take_and_leave(void *unused)
+{
+    (void)unused;
+    for (int i = 0; i < ROUNDS; i++) {
+        (void)pthread_barrier_wait(&barrier);
+        if (lock_enter(&lock, 0, LOCK_CHANGES) != 0)
+            atomic_fetch_add(&failed, 1);
+        (void)pthread_barrier_wait(&barrier);
+        (void)pthread_barrier_wait(&barrier); /* looked at in between */
+        lock_leave(&lock);
+        (void)pthread_barrier_wait(&barrier);
+    }
+    return NULL;
+}
+
+static void test_first_use_by_threads_at_once(void **state)
+{
+    (void)state;
+    pthread_t threads[THREADS];
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(dup2(ends[0], STDIN_FILENO), STDIN_FILENO);
+    assert_int_equal(pthread_barrier_init(&barrier, NULL, THREADS + 1), 0);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, take_and_leave, NULL), 0);
+    int unlocked = 0, unpublished = 0, lost = 0, doubled = 0;
+    for (int i = 0; i < ROUNDS; i++) {
+        struct registry_head head;
+        prepare();
+        (void)pthread_barrier_wait(&barrier);
+        (void)pthread_barrier_wait(&barrier);
+        unlocked += !is_locked();
+        unpublished += !registry_look(&lock.registry, &head) ||
+                       head.exclusive.process != getpid() || head.mark.state != MARK_CHANGED;
+        lost += fcntl(STDIN_FILENO, F_GETFD) < 0;
+        doubled += count_open(path) != 1 || count_open(registry_path) != 1;
+        (void)pthread_barrier_wait(&barrier);
+        (void)pthread_barrier_wait(&barrier);
+        registry_close(&lock.registry);
+        lock_abandon(&lock);
+    }
+    for (int i = 0; i < THREADS; i++)
+        (void)pthread_join(threads[i], NULL);
+    (void)pthread_barrier_destroy(&barrier);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    assert_int_equal(atomic_load(&failed), 0);
+    assert_int_equal(lost, 0); /* descriptors of the program */
+    assert_int_equal(unlocked, 0);
+    assert_int_equal(unpublished, 0);
+    assert_int_equal(doubled, 0);
+}
+
+int main(void)
+{
+    lock_self_set_up();
+    if (mkdtemp(directory) == NULL)
+        return 1;
+    (void)snprintf(path, sizeof path, "%s/lock", directory);
+    (void)snprintf(registry_path, sizeof registry_path, "%s.registry", path);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_first_use_by_threads_at_once),
+    };
+    int result = cmocka_run_group_tests(tests, NULL, NULL);
+    (void)unlink(registry_path);
+    (void)unlink(path);
+    (void)rmdir(directory);
+    return result;
+}
