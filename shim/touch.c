@@ -109,7 +109,7 @@ static bool touch_table(struct touch *touch, struct table *table, enum touch_kin
     touch->error = 0;
     touch->creates = false;
     touch->saved = false;
-    touch->turn = false;
+    touch->turn = NO_TURN;
     touch->cut = 0;
     touch->count = 1;
     touch->tables[0] = table;

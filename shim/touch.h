@@ -46,8 +46,8 @@ struct touch {
     uint64_t first_key;         /* for two paths: of the first */
     uint64_t cut;               /* truncate: how much of the file is left */
     bool saved;                 /* the undo journal has all of its content */
-    bool turn;                  /* undo_end_turn() is due */
-    bool creates;               /* it was missing, as this process remembers it */
+    enum { NO_TURN, OUR_TURN, TURN_BELOW } turn; /* undo_end_turn() is due */
+    bool creates;                                /* it was missing, as this process remembers it */
     int cancel_state;
 };
 

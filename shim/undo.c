@@ -3,6 +3,7 @@
  */
 #include "shim/undo.h"
 
+#include "shim/lock/command_member.h"
 #include "shim/lock/kernel_files.h"
 #include "shim/lock/resolve.h"
 #include "shim/report.h"
@@ -34,26 +35,38 @@ static struct undo journal_of(const struct table *table)
  * For all tables at once: a rename may be between two. What is recorded of an open file's content
  * holds whatever is changed next, but for the path by which it is recorded.
  */
-static struct latch turn;
+static struct {
+    struct latch latch;
+    struct command_entry *command; /* whose other members stand back too, or NULL */
+} turn;
 
-static void begin_turn(struct touch *touch)
+static void begin_turn(struct touch *touch, const struct table *table)
 {
-    if (touch->turn || !touch_is_own_process()) /* a vfork child may be gone before it is over */
+    if (touch->turn != NO_TURN || !touch_is_own_process()) /* a vfork child may be gone in it */
         return;
-    latch_begin(&turn);
-    touch->turn = true;
+    touch->turn = latch_begin(&turn.latch) ? OUR_TURN : TURN_BELOW;
+    struct command_entry *command = table->lock->entry;
+    if (touch->turn == OUR_TURN && command != NULL && command_begin_turn(command))
+        turn.command = command;
 }
 
 void undo_end_turn(struct touch *touch)
 {
-    if (touch->turn)
-        latch_end(&turn);
-    touch->turn = false;
+    if (touch->turn == NO_TURN)
+        return;
+    if (touch->turn == OUR_TURN && turn.command != NULL) {
+        command_end_turn(turn.command);
+        turn.command = NULL;
+    }
+    touch->turn = NO_TURN;
+    latch_end(&turn.latch);
 }
 
 void undo_forked(void)
 {
-    latch_forked(&turn);
+    if (!latch_is_ours(&turn.latch))
+        turn.command = NULL;
+    latch_forked(&turn.latch);
 }
 
 /* --- refusals --- */
@@ -187,7 +200,7 @@ void undo_path(struct touch *touch, const struct place *place, int directory, co
 {
     if (kind < TOUCH_NAME || touch->error != 0)
         return;
-    begin_turn(touch);
+    begin_turn(touch, place->table);
     if (kind == TOUCH_NAME)
         save_name(touch, place, directory, path, UNDO_MAKES);
     else if (kind == TOUCH_REMOVE && !follow)
@@ -262,7 +275,7 @@ void undo_two_paths(struct touch *touch, const struct undo_name *name,
 {
     if (touch->error != 0)
         return;
-    begin_turn(touch);
+    begin_turn(touch, name->place->table != NULL ? name->place->table : other->place->table);
     if (other->kind != TOUCH_NAME)
         save_rename(touch, name, other);
     else
@@ -432,8 +445,8 @@ void undo_descriptor(struct touch *touch, struct table *table, int descriptor,
         table->lock->undo_kept.last_changed = true;
         return;
     }
-    bool in_turn = touch->turn;
-    begin_turn(touch);
+    bool in_turn = touch->turn != NO_TURN;
+    begin_turn(touch, table);
     save_descriptor(touch, table, descriptor, range);
     if (!in_turn) /* the call may wait for what it is to write */
         undo_end_turn(touch);

@@ -37,8 +37,9 @@ void undo_descriptor(struct touch *touch, struct table *table, int descriptor,
                      const struct touch_range *range);
 
 /*
- * What is recorded must be what is changed next: in between, no other thread of this process
- * changes a name. The turn begins as a name is recorded, and ends with the touch.
+ * What is recorded must be what is changed next: in between, no other thread of this process, nor
+ * another member of its command, changes a name. The turn begins as a name is recorded, and ends
+ * with the touch.
  */
 void undo_end_turn(struct touch *touch);
 void undo_forked(void);

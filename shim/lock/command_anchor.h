@@ -80,6 +80,9 @@ _Static_assert(sizeof(struct command_entry) == 72 &&
 
 uint64_t command_path_hash(const char *path);
 
+/* A member has it write-locked while it is its turn (command_begin_turn()). */
+#define COMMAND_TURN_BYTE 1
+
 /* Sets or clears the POSIX lock on byte 0; `type` is F_RDLCK, F_WRLCK or F_UNLCK. */
 int command_byte_lock(int descriptor, short type, bool wait);
 

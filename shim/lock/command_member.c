@@ -29,10 +29,15 @@ uint64_t command_path_hash(const char *path)
     return hash;
 }
 
+static int lock_byte(int descriptor, off_t at, short type, bool wait)
+{
+    struct flock byte = {.l_type = type, .l_whence = SEEK_SET, .l_start = at, .l_len = 1};
+    return kernel_fcntl(descriptor, wait ? F_SETLKW : F_SETLK, (long)&byte);
+}
+
 int command_byte_lock(int descriptor, short type, bool wait)
 {
-    struct flock byte = {.l_type = type, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
-    return kernel_fcntl(descriptor, wait ? F_SETLKW : F_SETLK, (long)&byte);
+    return lock_byte(descriptor, 0, type, wait);
 }
 
 /* A memory file of ours, sealed so that it can't shrink under the map, with a sound header. */
@@ -159,6 +164,31 @@ int command_register(struct command_entry *entry)
     }
     atomic_store(&membership->registered, self);
     return 0;
+}
+
+bool command_begin_turn(const struct command_entry *entry)
+{
+    enum { YIELDS = 100, PAUSES = 20000 }; /* two seconds in all */
+    const struct membership *membership = membership_of(entry);
+    if (membership == NULL)
+        return false;
+    for (int times = 0; times < YIELDS + PAUSES; times++) {
+        int result = lock_byte(membership->descriptor, COMMAND_TURN_BYTE, F_WRLCK, false);
+        if (result != -EAGAIN && result != -EACCES)
+            return result == 0;
+        if (times < YIELDS)
+            kernel_yield();
+        else
+            (void)kernel_poll(NULL, 0, 100000);
+    }
+    return false;
+}
+
+void command_end_turn(const struct command_entry *entry)
+{
+    const struct membership *membership = membership_of(entry);
+    if (membership != NULL)
+        (void)lock_byte(membership->descriptor, COMMAND_TURN_BYTE, F_UNLCK, false);
 }
 
 int command_open_again(struct lock *lock)

@@ -41,6 +41,13 @@ int command_register(struct command_entry *entry);
 /* The lock file was replaced under the command: opens the new one for all that still can see it. */
 int command_open_again(struct lock *lock);
 
+/*
+ * One member at a time is at something. False: another one takes too long (somebody has stopped it,
+ * perhaps), and it is to be done without. The end of the process ends it as well.
+ */
+bool command_begin_turn(const struct command_entry *entry);
+void command_end_turn(const struct command_entry *entry);
+
 /* A process that is out of reach was started: the command has not ended until it has. */
 void command_watch(pid_t process);
 

@@ -38,16 +38,16 @@ bool latch_is_anothers(const struct latch *latch)
     return __builtin_expect(word != 0, 0) && (word & ~COUNT_MASK) != this_thread();
 }
 
-void latch_begin(struct latch *latch)
+bool latch_begin(struct latch *latch)
 {
     if (latch_is_ours(latch)) {
         atomic_fetch_add(&latch->word, 1);
-        return;
+        return false;
     }
     for (int times = 0;; times++) {
         uint64_t nobody = 0;
         if (atomic_compare_exchange_strong(&latch->word, &nobody, this_thread() + 1))
-            return;
+            return true;
         if (times < YIELDS)
             kernel_yield();
         else

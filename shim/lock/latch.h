@@ -14,8 +14,10 @@ struct latch {
     _Atomic uint64_t word; /* 0: free */
 };
 
-/* Waits while another thread has it. To be ended as often as begun. */
-void latch_begin(struct latch *latch);
+/*
+ * Waits while another thread has it. To be ended as often as begun; true: this is the first time.
+ */
+bool latch_begin(struct latch *latch);
 void latch_end(struct latch *latch);
 
 bool latch_is_ours(const struct latch *latch);

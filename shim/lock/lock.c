@@ -113,7 +113,7 @@ int lock_entrance_unless_held(struct lock *lock)
             kernel_yield();
             continue;
         }
-        latch_begin(&lock->entrance);
+        (void)latch_begin(&lock->entrance);
         state = atomic_load(&lock->state);
         if ((state & HELD) == 0 && !another_lets_go(lock, state))
             return 0;
@@ -211,7 +211,7 @@ int lock_enter(struct lock *lock, int64_t timeout, unsigned how)
         }
         if ((state & HELD) != 0) {
             if (latch_is_anothers(&lock->entrance)) {
-                latch_begin(&lock->entrance); /* when that has told who holds */
+                (void)latch_begin(&lock->entrance); /* when that has told who holds */
                 latch_end(&lock->entrance);
                 continue;
             }

@@ -16,7 +16,7 @@
 /* For all threads; not once more by a signal handler that has interrupted it. */
 static void open_registry(struct lock *lock, bool may_make)
 {
-    latch_begin(&lock->entrance);
+    (void)latch_begin(&lock->entrance);
     if (!lock->opening && !atomic_load(&lock->registry_opened)) {
         lock->opening = true;
         if (!registry_usable(&lock->registry) && may_make)
