@@ -47,7 +47,7 @@ static int set_up(void **state)
         return -1;
     (void)snprintf(lock_path, sizeof lock_path, "%s/lock", directory);
     (void)snprintf(registry_path, sizeof registry_path, "%s.registry", lock_path);
-    registry_open(&made, lock_path, "/srv/table", false);
+    registry_open(&made, lock_path, "/srv/table");
     return registry_usable(&made) ? 0 : -1;
 }
 
