@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""A program whose threads all change the same few files is killed in the midst of it: the table must be
-what it was, to the byte, whatever they were at.
+"""A program whose threads all change the same few files is killed in the midst of it, and so is one whose
+processes all replace the same files by their own: the table must be what it was, to the byte, whatever they
+were at.
 
 threads.py BUILD RUNS [SEED]
 """
@@ -31,27 +32,36 @@ def contents(table):
 
 def fill(table, chance):
     os.mkdir(table)
-    for name in ["held"] + ["f%d" % i for i in range(6) if chance.random() < 0.8]:
+    names = ["f%d" % i for i in range(6)] + ["own%d.%d" % (i, j) for i in range(THREADS) for j in range(6)]
+    for name in ["held"] + [name for name in names if chance.random() < 0.8]:
         with open(os.path.join(table, name), "wb") as file:
             file.write(chance.randbytes(chance.choice(SIZES)))
 
 
 def start(scope, table, seed):
     words, around = [BUILD + "/rollback/threads", table, str(THREADS), str(seed)], dict(CLEAN)
-    if scope == "command":
+    if scope == "processes":
+        words.append("processes")
+    if scope in ("command", "processes"):
         words = [LOCKCTL, "run", "--table", table, "--on-crash", "rollback", "--"] + words
     else:
         around.update(LD_PRELOAD=SHIM, LOCKSHIM_TABLE=table, LOCKSHIM_SCOPE=scope, LOCKSHIM_ON_CRASH="rollback")
     return subprocess.Popen(words, env=around, stdout=subprocess.PIPE, start_new_session=True)
 
 
+def children(process):
+    with open("/proc/%d/task/%d/children" % (process, process), encoding="ascii") as file:
+        return [int(word) for word in file.read().split()]
+
+
 def kill(scope, program):
-    """The program, and not the lockctl above it."""
-    victim = program.pid
-    if scope == "command":
-        with open("/proc/%d/task/%d/children" % (victim, victim), encoding="ascii") as file:
-            victim = int(file.read().split()[0])
-    os.kill(victim, signal.SIGKILL)
+    """The program, and its processes, but not the lockctl above it."""
+    victims = [program.pid]
+    if scope in ("command", "processes"):
+        victims = children(program.pid)
+        victims += [child for victim in victims for child in children(victim)]
+    for victim in victims:
+        os.kill(victim, signal.SIGKILL)
     program.wait()
 
 
@@ -78,7 +88,7 @@ def run(scope, work, chance):
 def main():
     chance = random.Random(SEED)
     failed = 0
-    for scope in ("session", "process", "command"):
+    for scope in ("session", "process", "command", "processes"):
         bad = []
         with tempfile.TemporaryDirectory(prefix="lockshim-test-") as work:
             for _ in range(RUNS):
@@ -86,10 +96,10 @@ def main():
                 if differs or said:
                     bad.append("%s %s" % (differs, said.strip()))
         failed += bool(bad)
-        print("%s %s: %d programs of %d threads killed (seed %d)" % ("not ok" if bad else "ok", scope, RUNS, THREADS, SEED))
+        print("%s %s: %d programs killed, of %d at once (seed %d)" % ("not ok" if bad else "ok", scope, RUNS, THREADS, SEED))
         for line in bad[:5]:
             print("    " + line)
-    print("%d passed, %d failed, 0 skipped" % (3 - failed, failed))
+    print("%d passed, %d failed, 0 skipped" % (4 - failed, failed))
     return 1 if failed else 0
 
 

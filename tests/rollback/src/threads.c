@@ -2,7 +2,9 @@
  * Threads that change one table's few files at random, all at once, until somebody kills them: they
  * write, cut off, append, replace, rename and remove. One session: a file stays open all the time.
  *
- *   threads TABLE THREADS SEED        says "up" when they are at it
+ *   threads TABLE THREADS SEED              says "up" when they are at it
+ *   threads TABLE PROCESSES SEED processes  processes instead, which change files of their own, and
+ *                                           rename them over files that are common to all
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -15,6 +17,7 @@
 enum { FILES = 6, MOST = 64 };
 
 static const char *table;
+static int own = -1; /* the number of this process, if files are its own */
 
 static unsigned below(unsigned *seed, unsigned bound)
 {
@@ -23,7 +26,18 @@ static unsigned below(unsigned *seed, unsigned bound)
 
 static void name_one(char *path, unsigned *seed)
 {
-    snprintf(path, PATH_MAX, "%s/f%u", table, below(seed, FILES));
+    if (own < 0)
+        snprintf(path, PATH_MAX, "%s/f%u", table, below(seed, FILES));
+    else
+        snprintf(path, PATH_MAX, "%s/own%d.%u", table, own, below(seed, FILES));
+}
+
+static void name_target(char *path, unsigned *seed)
+{
+    if (own < 0 || below(seed, 3) > 0)
+        name_one(path, seed);
+    else
+        snprintf(path, PATH_MAX, "%s/f%u", table, below(seed, FILES));
 }
 
 /* Opens a file with these flags and writes so much of it at this offset, or at the end (-1). */
@@ -55,7 +69,7 @@ static void step(unsigned *seed)
 {
     char path[PATH_MAX], other[PATH_MAX];
     name_one(path, seed);
-    name_one(other, seed);
+    name_target(other, seed);
     int letter = 'A' + (int)below(seed, 26);
     switch (below(seed, 8)) {
     case 0:
@@ -89,9 +103,9 @@ int main(int argc, char **argv)
 {
     static unsigned seeds[MOST];
     char path[PATH_MAX];
-    int count = argc == 4 ? atoi(argv[2]) : 0;
+    int count = argc == 4 || argc == 5 ? atoi(argv[2]) : 0;
     if (count < 1 || count > MOST) {
-        fputs("usage: threads TABLE THREADS SEED\n", stderr);
+        fputs("usage: threads TABLE THREADS SEED [processes]\n", stderr);
         return 2;
     }
     table = argv[1];
@@ -103,7 +117,11 @@ int main(int argc, char **argv)
     for (int i = 0; i < count; i++) {
         pthread_t thread;
         seeds[i] = (unsigned)atoi(argv[3]) + (unsigned)i;
-        if (pthread_create(&thread, NULL, work, &seeds[i]) != 0)
+        if (argc == 5 && fork() == 0) {
+            own = i;
+            work(&seeds[i]);
+        }
+        if (argc == 4 && pthread_create(&thread, NULL, work, &seeds[i]) != 0)
             return 3;
     }
     puts("up");
