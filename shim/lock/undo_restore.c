@@ -9,6 +9,7 @@
 
 struct undoing {
     struct undo_journal *journal;
+    const uint64_t *ends; /* of what is still to be undone, after the entry */
     struct undo_entry entry;
     bool durable;
 };
@@ -221,6 +222,31 @@ static int open_to_write(const struct undoing *undoing, int directory, const cha
     return file;
 }
 
+static bool is_at_or_above(const char *path, const char *other)
+{
+    size_t length = strlen(path);
+    return strncmp(path, other, length) == 0 && (other[length] == '\0' || other[length] == '/');
+}
+
+/*
+ * Members of a command remember each for itself what is recorded. One that changes a file may not
+ * know that its name was, by another one, which goes on to remove it without a word: then there is
+ * nothing to put the content into, and what belongs at the name comes back by its own record.
+ */
+static bool is_named_earlier(const struct undoing *undoing)
+{
+    uint64_t ends[UNDO_STREAMS];
+    struct undo_entry earlier;
+    memcpy(ends, undoing->ends, sizeof ends);
+    while (undo_stream_last(undoing->journal, ends, &earlier)) {
+        bool names = earlier.record.kind == UNDO_ABSENT || earlier.record.kind == UNDO_SAVED ||
+                     earlier.record.kind == UNDO_DIRECTORY || earlier.record.kind == UNDO_MOVED;
+        if (names && is_at_or_above(earlier.path, undoing->entry.path))
+            return true;
+    }
+    return false;
+}
+
 static int open_content(const struct undoing *undoing)
 {
     char number[16];
@@ -237,6 +263,8 @@ static int open_content(const struct undoing *undoing)
     return file;
 }
 
+#define NOTHING_TO_WRITE_TO (-ENODATA)
+
 /*
  * One that had a single name is the one at the path, even where that is a copy by now, which was
  * put back from another file system.
@@ -244,10 +272,16 @@ static int open_content(const struct undoing *undoing)
 static int open_recorded(const struct undoing *undoing, struct stat *status, bool by_inode)
 {
     int to = open_content(undoing);
+    bool by_path = undoing->entry.record.handle == 0;
+    if (to == -ENOENT && by_path && is_named_earlier(undoing))
+        return NOTHING_TO_WRITE_TO;
     if (to < 0)
         return to;
     int result = kernel_fstat(to, status);
-    if (result == 0 && (!S_ISREG(status->st_mode) || (by_inode && !is_object(undoing, status))))
+    bool same = result == 0 && S_ISREG(status->st_mode) && is_object(undoing, status);
+    if (result == 0 && !same && by_path && is_named_earlier(undoing))
+        result = NOTHING_TO_WRITE_TO;
+    if (result == 0 && (!S_ISREG(status->st_mode) || (by_inode && !same)))
         result = -ESTALE;
     if (result == 0 && !undo_author_may_write(&undoing->journal->author, status))
         result = -EPERM;
@@ -270,6 +304,8 @@ static int undo_content(struct undoing *undoing)
     bool shared = (undoing->entry.record.flags & UNDO_RECORD_SHARED) != 0;
     int to = open_recorded(undoing, &status, shared);
     int result = to < 0 ? to : undo_copy_back(from, to, &copy);
+    if (to == NOTHING_TO_WRITE_TO)
+        result = 0;
     if (to >= 0)
         (void)kernel_close(to);
     (void)kernel_close(from);
@@ -326,7 +362,7 @@ static int undo_part(struct undoing *undoing)
         return -EBADMSG;
     int to = open_recorded(undoing, &status, (record->flags & UNDO_RECORD_SHARED) != 0);
     if (to < 0)
-        return to;
+        return to == NOTHING_TO_WRITE_TO ? 0 : to;
     int result = write_part(undoing, to);
     if (result == 0)
         result = kernel_ftruncate(to, (off_t)record->size);
@@ -367,8 +403,8 @@ static int undo_record(struct undoing *undoing)
 
 int undo_all_records(struct undo_journal *journal)
 {
-    struct undoing undoing = {.journal = journal};
     uint64_t ends[UNDO_STREAMS];
+    struct undoing undoing = {.journal = journal, .ends = ends};
     undo_stream_ends(journal, ends);
     while (undo_stream_last(journal, ends, &undoing.entry)) {
         undoing.durable = (undoing.entry.record.flags & UNDO_RECORD_DURABLE) != 0;

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
-"""A program whose threads all change the same few files is killed in the midst of it, and so is one whose
-processes all replace the same files by their own: the table must be what it was, to the byte, whatever they
-were at.
+"""A program whose threads all change the same few files is killed in the midst of it, and so is one of
+several processes: the table must be what it was, to the byte, whatever they were at.
 
 threads.py BUILD RUNS [SEED]
 """
@@ -18,6 +17,7 @@ BUILD, RUNS = os.path.realpath(sys.argv[1]), int(sys.argv[2])
 SEED = int(sys.argv[3]) if len(sys.argv) > 3 else random.randrange(1 << 30)
 LOCKCTL, SHIM = BUILD + "/lockctl", BUILD + "/liblockshim.so"
 THREADS = 6
+PROCESSES = ("apart", "together")  # processes of one command, at files of their own or the same ones
 SIZES = (0, 10, 3000, 20000, 80000)
 CLEAN = {k: v for k, v in os.environ.items() if not k.startswith("LOCKSHIM_") and k != "LD_PRELOAD"}
 
@@ -40,9 +40,9 @@ def fill(table, chance):
 
 def start(scope, table, seed):
     words, around = [BUILD + "/rollback/threads", table, str(THREADS), str(seed)], dict(CLEAN)
-    if scope == "processes":
-        words.append("processes")
-    if scope in ("command", "processes"):
+    if scope in PROCESSES:
+        words.append(scope)
+    if scope == "command" or scope in PROCESSES:
         words = [LOCKCTL, "run", "--table", table, "--on-crash", "rollback", "--"] + words
     else:
         around.update(LD_PRELOAD=SHIM, LOCKSHIM_TABLE=table, LOCKSHIM_SCOPE=scope, LOCKSHIM_ON_CRASH="rollback")
@@ -57,7 +57,7 @@ def children(process):
 def kill(scope, program):
     """The program, and its processes, but not the lockctl above it."""
     victims = [program.pid]
-    if scope in ("command", "processes"):
+    if scope == "command" or scope in PROCESSES:
         victims = children(program.pid)
         victims += [child for victim in victims for child in children(victim)]
     for victim in victims:
@@ -88,7 +88,7 @@ def run(scope, work, chance):
 def main():
     chance = random.Random(SEED)
     failed = 0
-    for scope in ("session", "process", "command", "processes"):
+    for scope in ("session", "process", "command", *PROCESSES):
         bad = []
         with tempfile.TemporaryDirectory(prefix="lockshim-test-") as work:
             for _ in range(RUNS):
@@ -99,7 +99,7 @@ def main():
         print("%s %s: %d programs killed, of %d at once (seed %d)" % ("not ok" if bad else "ok", scope, RUNS, THREADS, SEED))
         for line in bad[:5]:
             print("    " + line)
-    print("%d passed, %d failed, 0 skipped" % (4 - failed, failed))
+    print("%d passed, %d failed, 0 skipped" % (5 - failed, failed))
     return 1 if failed else 0
 
 

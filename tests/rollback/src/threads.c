@@ -3,8 +3,9 @@
  * write, cut off, append, replace, rename and remove. One session: a file stays open all the time.
  *
  *   threads TABLE THREADS SEED              says "up" when they are at it
- *   threads TABLE PROCESSES SEED processes  processes instead, which change files of their own, and
+ *   threads TABLE PROCESSES SEED apart      processes instead, which change files of their own, and
  *                                           rename them over files that are common to all
+ *   threads TABLE PROCESSES SEED together   processes at the same files, as the threads are
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -105,7 +106,7 @@ int main(int argc, char **argv)
     char path[PATH_MAX];
     int count = argc == 4 || argc == 5 ? atoi(argv[2]) : 0;
     if (count < 1 || count > MOST) {
-        fputs("usage: threads TABLE THREADS SEED [processes]\n", stderr);
+        fputs("usage: threads TABLE THREADS SEED [apart|together]\n", stderr);
         return 2;
     }
     table = argv[1];
@@ -118,7 +119,7 @@ int main(int argc, char **argv)
         pthread_t thread;
         seeds[i] = (unsigned)atoi(argv[3]) + (unsigned)i;
         if (argc == 5 && fork() == 0) {
-            own = i;
+            own = strcmp(argv[4], "apart") == 0 ? i : -1;
             work(&seeds[i]);
         }
         if (argc == 4 && pthread_create(&thread, NULL, work, &seeds[i]) != 0)
