@@ -227,10 +227,12 @@ int lock_enter(struct lock *lock, int64_t timeout, unsigned how)
             return result;
         if (result == LOCK_IS_HELD)
             continue;
-        uint64_t held = (state & EPOCH_MASK) | HELD | kept | 1;
+        uint64_t held = (state & EPOCH_MASK) | HELD | 1;
         bool ours = atomic_compare_exchange_strong(&lock->state, &state, held);
-        if (ours) /* else another one was inside in between, and may have let go for us too */
+        if (ours) { /* else another one was inside in between, and may have let go for us too */
             publish_entered(lock, &head, changes);
+            atomic_fetch_or(&lock->state, kept); /* who sees that asks no further */
+        }
         latch_end(&lock->entrance);
         if (ours)
             return 0;

@@ -25,6 +25,7 @@ static char path[64], registry_path[80];
 static struct lock lock;
 static pthread_barrier_t barrier;
 static _Atomic int failed;
+static bool keeps; /* as scope process does */
 
 /* How many descriptors of this process have the file open. */
 static int count_open(const char *file)
@@ -60,12 +61,22 @@ static bool is_locked(void)
     return locked;
 }
 
-static void *take_and_leave(void *unused)
+/* As a touch does (touch.c). Of a kept lock the change comes as soon as it can. */
+static int enter(bool changes)
 {
-    (void)unused;
+    while (keeps && changes && !lock_is_kept(&lock)) {
+    }
+    unsigned how = (keeps ? LOCK_KEEP : 0) | (changes ? LOCK_CHANGES : 0);
+    int result = keeps && lock_is_kept(&lock) ? 0 : lock_enter(&lock, 0, how);
+    return result == 0 && changes ? lock_before_change(&lock) : result;
+}
+
+/* `changes`: one of the threads does, the others only read. */
+static void *take_and_leave(void *changes)
+{
     for (int i = 0; i < ROUNDS; i++) {
         (void)pthread_barrier_wait(&barrier);
-        if (lock_enter(&lock, 0, LOCK_CHANGES) != 0)
+        if (enter(changes != NULL) != 0)
             atomic_fetch_add(&failed, 1);
         (void)pthread_barrier_wait(&barrier);
         (void)pthread_barrier_wait(&barrier); /* looked at in between */
@@ -75,16 +86,16 @@ static void *take_and_leave(void *unused)
     return NULL;
 }
 
-static void test_first_use_by_threads_at_once(void **state)
+static void use_at_once(void)
 {
-    (void)state;
     pthread_t threads[THREADS];
     int ends[2];
     assert_int_equal(pipe(ends), 0);
     assert_int_equal(dup2(ends[0], STDIN_FILENO), STDIN_FILENO);
     assert_int_equal(pthread_barrier_init(&barrier, NULL, THREADS + 1), 0);
     for (int i = 0; i < THREADS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, take_and_leave, NULL), 0);
+        assert_int_equal(pthread_create(&threads[i], NULL, take_and_leave, i == 0 ? &lock : NULL),
+                         0);
     int unlocked = 0, unpublished = 0, lost = 0, doubled = 0;
     for (int i = 0; i < ROUNDS; i++) {
         struct registry_head head;
@@ -113,6 +124,20 @@ static void test_first_use_by_threads_at_once(void **state)
     assert_int_equal(doubled, 0);
 }
 
+static void test_first_use_by_threads_at_once(void **state)
+{
+    (void)state;
+    keeps = false;
+    use_at_once();
+}
+
+static void test_first_use_of_a_kept_lock(void **state)
+{
+    (void)state;
+    keeps = true;
+    use_at_once();
+}
+
 int main(void)
 {
     lock_self_set_up();
@@ -122,6 +147,7 @@ int main(void)
     (void)snprintf(registry_path, sizeof registry_path, "%s.registry", path);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_first_use_by_threads_at_once),
+        cmocka_unit_test(test_first_use_of_a_kept_lock),
     };
     int result = cmocka_run_group_tests(tests, NULL, NULL);
     (void)unlink(registry_path);
