@@ -95,6 +95,16 @@ static void note(struct touch *touch, struct table *table, int result)
     judge(touch, table, result);
 }
 
+/*
+ * A file was cut off, replaced or removed between our look at it and the saving: by another thread,
+ * or another member, which had recorded that before. It is looked at once more.
+ */
+static bool has_slipped(int result, int *attempts)
+{
+    enum { ATTEMPTS = 16 };
+    return (result == -EIO || result == -ENOENT || result == -ESTALE) && ++*attempts < ATTEMPTS;
+}
+
 /* Does a canonical path lie in the table? */
 static bool lies_in(const struct table *table, const char *path)
 {
@@ -172,10 +182,16 @@ static bool is_saved(uint32_t session, const struct place *place, int directory,
 static int save_file(struct touch *touch, const struct undo *journal, const char *canonical,
                      enum touch_kind kind)
 {
-    if (touch->cut > 0)
-        return undo_save_cut(journal, canonical, touch->cut);
-    return kind == TOUCH_CREATE ? undo_save_early(journal, canonical, &touch->saved)
-                                : undo_save_content(journal, canonical, true);
+    int result, attempts = 0;
+    do {
+        if (touch->cut > 0)
+            result = undo_save_cut(journal, canonical, touch->cut);
+        else if (kind == TOUCH_CREATE)
+            result = undo_save_early(journal, canonical, &touch->saved);
+        else
+            result = undo_save_content(journal, canonical, true);
+    } while (has_slipped(result, &attempts));
+    return result;
 }
 
 static void save_content(struct touch *touch, const struct place *place, int directory,
@@ -405,7 +421,10 @@ static bool save_range(struct touch *touch, struct table *table, const struct un
     struct undo_open_file file = {.descriptor = descriptor,
                                   .path = found ? path : NULL,
                                   .readable = (flags & O_ACCMODE) == O_RDWR};
-    int result = undo_save_part(journal, &file, offset, size, &key);
+    int result, attempts = 0;
+    do
+        result = undo_save_part(journal, &file, offset, size, &key);
+    while (has_slipped(result, &attempts));
     note(touch, table, result > 0 ? 0 : result);
     table->lock->undo_kept.last_changed = true; /* by the call that follows */
     if (touch->error == 0 && journal->session != 0) {
@@ -430,7 +449,11 @@ static void save_descriptor(struct touch *touch, struct table *table, int descri
             return;
         journal = journal_of(table);
     }
-    note(touch, table, undo_save_open(&journal, descriptor, found ? path : NULL));
+    int result, attempts = 0;
+    do
+        result = undo_save_open(&journal, descriptor, found ? path : NULL);
+    while (has_slipped(result, &attempts));
+    note(touch, table, result);
     if (touch->error == 0 && journal.session != 0)
         atomic_store(&saved_in[descriptor], journal.session);
 }

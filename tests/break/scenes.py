@@ -4,6 +4,7 @@ children, forking and executing all the time, traced by somebody else, with thou
 with files that can't be put on fresh inodes. Where break says that it has freed the lock, nothing of
 theirs may change the table any more, while another one has it; where it refuses, they go on unharmed."""
 import contextlib
+import ctypes
 import fcntl
 import json
 import os
@@ -23,6 +24,7 @@ PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.execu
 RACES = int(os.environ.get("SCENE_RACES", "8"))  # breaks of holders that fork or execute all the time
 SETTLINGS = int(os.environ.get("SCENE_SETTLINGS", "12"))  # breaks at different moments of a rollback
 F_OFD_SETLK = 37
+SYS_PIDFD_GETFD = 438
 BREAK_OFFSET = (1 << 61) + 2 * 32  # LOCK_BREAK_OFFSET of shim/lock/lock.h
 GUARDED = ["session", "process", "command"]
 
@@ -105,7 +107,7 @@ def hold(scope, text, table, **settings):
         words = ["flock", "-F", table + ".lock"] + words
     elif scope != "bare":
         around.update(LD_PRELOAD=SHIM, LOCKSHIM_TABLE=table, LOCKSHIM_SCOPE=scope, **settings)
-    holder = subprocess.Popen(words, env=around, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    holder = subprocess.Popen(words, env=around, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                               start_new_session=True)
     started.append(holder)
     if holder.stdout.readline() != "up\n":
@@ -578,7 +580,7 @@ time.sleep(1000)
                "%s keeps it beside a break: which is not killed" % scene, done.said)
         os.kill(first.pid, signal.SIGCONT)
         said = first.communicate()[0]
-        report(first.returncode == 0 and "let go" in said, "%s keeps it beside a break: which ends well" % scene, said)
+        report(first.returncode == 0 and ("let go" in said or "nobody holds it" in said), "%s keeps it beside a break: which ends well" % scene, said)
         end(holder)
 
 
@@ -640,6 +642,36 @@ def journal_taken():
     report(open(table + "/n", encoding="utf-8").read() == "0", "the table is as it was before its holder came")
 
 
+def unmarked():
+    """A command has lost its lock, and nobody has told it so (its member was gone before it could be asked
+    which command it is in): what the next holder does is not the command's to settle."""
+    table = fresh()
+    first = hold("command", """
+write('n').write(b'first')
+up()
+sys.stdin.readline()
+""", table, LOCKSHIM_ON_CRASH="rollback")
+    # As a break does: a copy of the description, and LOCK_UN.
+    libc = ctypes.CDLL(None, use_errno=True)
+    owner = os.pidfd_open(first.pid)
+    for number in os.listdir("/proc/%d/fd" % first.pid):
+        if os.path.realpath("/proc/%d/fd/%s" % (first.pid, number)) == os.path.realpath(table + ".lock"):
+            copy = libc.syscall(SYS_PIDFD_GETFD, owner, int(number), 0)
+            fcntl.flock(copy, fcntl.LOCK_UN)
+            os.close(copy)
+    os.close(owner)
+    subprocess.run([LOCKCTL, "recover", "--rollback", table], check=False, env=environment(), capture_output=True)
+    report(is_free(table), "a command has lost its lock unawares")
+    second = hold("process", "write('n').write(b'second')\nup()\ntime.sleep(1000)\n", table, LOCKSHIM_ON_CRASH="rollback")
+    first.stdin.close()
+    report(first.wait() == 0 and os.path.exists(table + ".lock.undo/journal") and not is_free(table),
+           "it ends, and leaves the next holder's journal alone")
+    end(second)
+    done = subprocess.run([LOCKCTL, "run", "--table", table, "--on-crash", "rollback", "--", "cat", table + "/n"],
+                          capture_output=True, check=False, env=environment(), timeout=60)
+    report(done.stdout == b"0", "the next holder is killed, and rolled back", done)
+
+
 def dry_run():
     for scope in [*GUARDED, "unguarded"]:
         for stopped in (False, True):
@@ -682,7 +714,7 @@ def order():
 def main():
     try:
         for scene in (orphaned, files, no_room, traced, elsewhere, by_mapping, restless, at_once, beside, settling, given_up,
-                      journal_taken, dry_run, order):
+                      journal_taken, unmarked, dry_run, order):
             if scene.__name__ in os.environ.get("SCENES", scene.__name__).split():
                 scene()
     finally:
