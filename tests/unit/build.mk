@@ -19,4 +19,4 @@ CHECKS += check-unit
 check-unit: $(UNIT_TESTS)
 	@$(REPORT) unit $(foreach unit,$(UNIT_TESTS),$(notdir $(unit))=$(unit))
 
-LINT_C += $(UNIT_SOURCES)
+LINT_C += $(UNIT_SOURCES) $(wildcard tests/unit/*.h)

@@ -6,30 +6,15 @@
 
 #include <cmocka.h>
 
-#include "shim/lock/lock.h"
-#include "shim/lock/self.h"
+#include "tests/unit/lock_fixture.h"
 
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/file.h>
 #include <time.h>
-#include <unistd.h>
-
-static char directory[] = "/tmp/lockshim-test-XXXXXX";
-static char path[64], registry_path[80];
-static struct lock lock;
 
 static int set_up(void **state)
 {
     (void)state;
-    lock = (struct lock){.path = path,
-                         .table_path = directory,
-                         .scope = SCOPE_SESSION,
-                         .descriptor = -1,
-                         .borrowed = -1,
-                         .slot = -1,
-                         .registry = {.descriptor = -1}};
+    prepare_lock();
     return 0;
 }
 
@@ -44,8 +29,7 @@ static int without_registry(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    registry_close(&lock.registry);
-    lock_abandon(&lock);
+    drop_lock();
     return 0;
 }
 
@@ -61,14 +45,6 @@ static bool call_is_let_in(void)
         fence_end(&lock.fence);
     assert_int_equal(atomic_load(&lock.fence.calls), 0); /* what is refused is over at once */
     return in;
-}
-
-static bool is_locked(void)
-{
-    int other = open(path, O_RDWR | O_CLOEXEC);
-    bool locked = flock(other, LOCK_EX | LOCK_NB) != 0;
-    (void)close(other);
-    return locked;
 }
 
 static void test_holder_is_stopped(void **state)
@@ -190,11 +166,8 @@ static void test_who_has_taken_it_since_stays(void **state)
 
 int main(void)
 {
-    lock_self_set_up();
-    if (mkdtemp(directory) == NULL)
+    if (!make_directory())
         return 1;
-    (void)snprintf(path, sizeof path, "%s/lock", directory);
-    (void)snprintf(registry_path, sizeof registry_path, "%s.registry", path);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_holder_is_stopped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_break_that_is_given_up_is_waited_for, set_up,
@@ -207,8 +180,6 @@ int main(void)
         cmocka_unit_test(test_who_has_taken_it_since_stays),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    (void)unlink(registry_path);
-    (void)unlink(path);
-    (void)rmdir(directory);
+    remove_directory();
     return failed;
 }

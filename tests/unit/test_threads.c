@@ -6,23 +6,15 @@
 
 #include <cmocka.h>
 
-#include "shim/lock/lock.h"
 #include "shim/lock/publish.h"
-#include "shim/lock/self.h"
+#include "tests/unit/lock_fixture.h"
 
 #include <dirent.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 enum { THREADS = 4, ROUNDS = 4000 };
 
-static char directory[] = "/tmp/lockshim-test-XXXXXX";
-static char path[64], registry_path[80];
-static struct lock lock;
 static pthread_barrier_t barrier;
 static _Atomic int failed;
 static bool keeps; /* as scope process does */
@@ -40,25 +32,6 @@ static int count_open(const char *file)
     }
     (void)closedir(numbers);
     return count;
-}
-
-static void prepare(void)
-{
-    lock = (struct lock){.path = path,
-                         .table_path = directory,
-                         .scope = SCOPE_SESSION,
-                         .descriptor = -1,
-                         .borrowed = -1,
-                         .slot = -1,
-                         .registry = {.descriptor = -1}};
-}
-
-static bool is_locked(void)
-{
-    int other = open(path, O_RDWR | O_CLOEXEC);
-    bool locked = flock(other, LOCK_EX | LOCK_NB) != 0;
-    (void)close(other);
-    return locked;
 }
 
 /* As a touch does (touch.c). Of a kept lock the change comes as soon as it can. */
@@ -99,7 +72,7 @@ static void use_at_once(void)
     int unlocked = 0, unpublished = 0, lost = 0, doubled = 0;
     for (int i = 0; i < ROUNDS; i++) {
         struct registry_head head;
-        prepare();
+        prepare_lock();
         (void)pthread_barrier_wait(&barrier);
         (void)pthread_barrier_wait(&barrier);
         unlocked += !is_locked();
@@ -109,8 +82,7 @@ static void use_at_once(void)
         doubled += count_open(path) != 1 || count_open(registry_path) != 1;
         (void)pthread_barrier_wait(&barrier);
         (void)pthread_barrier_wait(&barrier);
-        registry_close(&lock.registry);
-        lock_abandon(&lock);
+        drop_lock();
     }
     for (int i = 0; i < THREADS; i++)
         (void)pthread_join(threads[i], NULL);
@@ -140,18 +112,13 @@ static void test_first_use_of_a_kept_lock(void **state)
 
 int main(void)
 {
-    lock_self_set_up();
-    if (mkdtemp(directory) == NULL)
+    if (!make_directory())
         return 1;
-    (void)snprintf(path, sizeof path, "%s/lock", directory);
-    (void)snprintf(registry_path, sizeof registry_path, "%s.registry", path);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_first_use_by_threads_at_once),
         cmocka_unit_test(test_first_use_of_a_kept_lock),
     };
     int result = cmocka_run_group_tests(tests, NULL, NULL);
-    (void)unlink(registry_path);
-    (void)unlink(path);
-    (void)rmdir(directory);
+    remove_directory();
     return result;
 }
