@@ -490,6 +490,8 @@ static void leave_queue(struct wait *wait, int result, const struct registry_hea
     /* Who gives up may have been the only one that was woken; who shares lets others in. */
     if (result < 0 || wait->lock->shared)
         registry_wake(registry, 0);
+    else if (result == LOCK_IS_HELD) /* and the head was not read */
+        registry_wake_watcher(registry, 0);
     else if (head->waiting > REGISTRY_WOKEN)
         registry_wake_watcher(registry, head->waiting - 1);
 }
