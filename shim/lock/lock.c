@@ -231,7 +231,8 @@ int lock_enter(struct lock *lock, int64_t timeout, unsigned how)
         bool ours = atomic_compare_exchange_strong(&lock->state, &state, held);
         if (ours) { /* else another one was inside in between, and may have let go for us too */
             publish_entered(lock, &head, changes);
-            atomic_fetch_or(&lock->state, kept); /* who sees that asks no further */
+            if (kept != 0)
+                atomic_fetch_or(&lock->state, kept); /* who sees that asks no further */
         }
         latch_end(&lock->entrance);
         if (ours)
