@@ -74,8 +74,7 @@ bool registry_try_times(struct registry *registry, uint64_t device, bool *fine)
     enum { ATTEMPTS = 8 }; /* a tick may end in between */
     struct registry_head head;
     if (!registry_usable(registry) || registry->device != device ||
-        !registry_look(registry, &head) ||
-        memcmp(head.magic, registry_magic, sizeof head.magic) != 0)
+        !registry_look(registry, &head) || memcmp(head.magic, registry_magic, sizeof head.magic))
         return false;
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
         struct timespec begin, first, second, end;
