@@ -47,26 +47,6 @@ void lost_update_forked(void)
         leave();
 }
 
-/* What was found out of one file system; of another one it is found out anew. */
-static _Atomic uint64_t fine_device, coarse_device;
-
-/*
- * Does each change show in a file's times, once these have been looked at? (Linux 6.13, where the
- * file system has it.) Tried out on the registry, which lies beside the table.
- */
-static bool times_are_fine(struct registry *registry, uint64_t device)
-{
-    if (atomic_load_explicit(&fine_device, memory_order_relaxed) == device)
-        return true;
-    if (atomic_load_explicit(&coarse_device, memory_order_relaxed) == device)
-        return false;
-    bool fine;
-    if (!registry_try_times(registry, device, &fine))
-        return false;
-    atomic_store_explicit(fine ? &fine_device : &coarse_device, device, memory_order_relaxed);
-    return fine;
-}
-
 static struct memory *slot_for(struct memory *table, size_t size, uint64_t key)
 {
     size_t at = (size_t)(key ^ key >> 32);
@@ -153,7 +133,7 @@ static bool is_same(const struct memory *memory, const struct table *table,
     const struct lock *lock = table->lock;
     bool others_wrote =
         lock->generation - memory->generation != lock->own_changes - memory->own_changes;
-    return !(may_hide && others_wrote) || times_are_fine(&table->lock->registry, memory->device);
+    return !(may_hide && others_wrote);
 }
 
 void lost_update_read(const struct table *table, uint64_t key)

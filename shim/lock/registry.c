@@ -54,41 +54,6 @@ bool registry_look(struct registry *registry, struct registry_head *head)
     return false;
 }
 
-static bool touch_and_look(struct registry *registry, struct timespec *changed)
-{
-    struct stat status;
-    if (!registry_write(registry, 0, registry_magic, sizeof registry_magic) ||
-        kernel_fstat(registry->descriptor, &status) != 0)
-        return false;
-    *changed = status.st_ctim;
-    return true;
-}
-
-static bool is_same_time(const struct timespec *one, const struct timespec *other)
-{
-    return one->tv_sec == other->tv_sec && one->tv_nsec == other->tv_nsec;
-}
-
-bool registry_try_times(struct registry *registry, uint64_t device, bool *fine)
-{
-    enum { ATTEMPTS = 8 }; /* a tick may end in between */
-    struct registry_head head;
-    if (!registry_usable(registry) || registry->device != device ||
-        !registry_look(registry, &head) || memcmp(head.magic, registry_magic, sizeof head.magic))
-        return false;
-    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-        struct timespec begin, first, second, end;
-        clock_gettime(CLOCK_REALTIME_COARSE, &begin);
-        if (!touch_and_look(registry, &first) || !touch_and_look(registry, &second))
-            return false;
-        clock_gettime(CLOCK_REALTIME_COARSE, &end);
-        *fine = !is_same_time(&first, &second);
-        if (!*fine || is_same_time(&begin, &end))
-            return true;
-    }
-    return false;
-}
-
 /* --- what the kernel does for us in the map --- */
 
 void *registry_word(struct registry *registry, size_t offset)

@@ -274,13 +274,6 @@ bool registry_look(struct registry *registry, struct registry_head *head);
 bool registry_read(struct registry *registry, size_t offset, void *buffer, size_t size);
 bool registry_write(struct registry *registry, size_t offset, const void *buffer, size_t size);
 
-/*
- * Finds out, by writing what stands in the registry already, whether two changes within one tick of
- * the clock have different times when one was looked at in between. False: it can't be found out,
- * or the registry lies on another file system than `device`.
- */
-bool registry_try_times(struct registry *registry, uint64_t device, bool *fine);
-
 /* Adds a small number to the 32-bit word at `offset` (of a 64-bit one: the lower half). */
 void registry_add(struct registry *registry, size_t offset, int number);
 void registry_count(struct registry *registry, enum registry_counter counter);

@@ -83,42 +83,4 @@ for _ in 1 2 3; do guard session "$python" "$work.py" >>refused 2>/dev/null & do
 wait
 rm -f "$work.py"
 same "three that read and rewrite in two sessions each lose nothing" 90 "$(cat T/n)"
-
-# Files of one's own: what others change meanwhile beside them is no matter. Where two changes within a
-# tick of the clock can't be told apart, a refusal is the price.
-cat >"$work.py" <<'END'
-import os, sys
-path, refused = 'T/own' + sys.argv[1], 0
-with open(path, 'w') as file:
-    file.write('0')
-for _ in range(200):
-    number = open(path).read()
-    try:
-        with open(path + '.new', 'w') as file:
-            file.write(str(int(number) + 1))
-        os.replace(path + '.new', path)
-    except OSError:
-        refused += 1
-print(refused)
-END
-times_are_fine() {
-    "$python" -c '
-import os
-for _ in range(9):
-    open("t", "w").write("1"); first = os.stat("t").st_ctime_ns
-    open("t", "w").write("2"); second = os.stat("t").st_ctime_ns
-    if first == second: raise SystemExit(1)'
-}
-for scope in session call; do
-    fresh
-    if times_are_fine; then
-        for i in 1 2 3; do guard $scope "$python" "$work.py" $i >>refused 2>/dev/null & done
-        wait
-        same "$scope: three at files of their own, in one tick of the clock: none is refused" "0 0 0" \
-            "$(tr '\n' ' ' <refused | sed 's/ $//')"
-    else
-        skip "$scope: three at files of their own, none refused: this file system's times are too coarse"
-    fi
-done
-rm -f "$work.py"
 finish
