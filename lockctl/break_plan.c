@@ -158,13 +158,29 @@ static bool is_free_by_now(const struct break_plan *plan)
     return inode != 0;
 }
 
+/*
+ * A member that is about to end can't be asked any more which command it is in; its lockctl can,
+ * if it has the same description. What the registry says of that is only where to look.
+ */
+static void find_command(struct victim *victim)
+{
+    struct takeover_process supervisor;
+    victim->entry = takeover_command_find(&victim->process, &victim->lock, &victim->anchor);
+    if (victim->entry != NULL || victim->holder->supervisor <= 0 ||
+        takeover_open(&supervisor, victim->holder->supervisor, 0) != 0)
+        return;
+    if (takeover_has_copy(&supervisor, &victim->lock) >= 0)
+        victim->entry = takeover_command_find(&supervisor, &victim->lock, &victim->anchor);
+    takeover_close(&supervisor);
+}
+
 static int share(struct break_plan *plan, struct victim *victim)
 {
     const struct inspected_process *process = victim->holder->process;
     int result = share_sometime(plan, victim);
     victim->shared = result == 0;
-    if (victim->shared) /* while it lives */
-        victim->entry = takeover_command_find(&victim->process, &victim->lock, &victim->anchor);
+    if (victim->shared)
+        find_command(victim);
     victim->let_go = result == -ENOENT && is_free_by_now(plan);
     if (result == -EPERM)
         return refuse_permission(plan, process);
@@ -237,30 +253,12 @@ static bool name_acquisition(struct break_plan *plan, struct victim *victim)
     return true;
 }
 
-/*
- * A member that is about to end can't be asked any more which command it is in; its lockctl can,
- * if it has the same description. What the registry says of that is only where to look.
- */
-static void find_command(struct victim *victim)
-{
-    struct takeover_process supervisor;
-    if (victim->entry == NULL)
-        victim->entry = takeover_command_find(&victim->process, &victim->lock, &victim->anchor);
-    if (victim->entry != NULL || victim->holder->supervisor <= 0 ||
-        takeover_open(&supervisor, victim->holder->supervisor, 0) != 0)
-        return;
-    if (takeover_has_copy(&supervisor, &victim->lock) >= 0)
-        victim->entry = takeover_command_find(&supervisor, &victim->lock, &victim->anchor);
-    takeover_close(&supervisor);
-}
-
 static void find_fence(struct break_plan *plan, struct victim *victim)
 {
     look_up_record(plan, victim);
     victim->acquisition = victim->recorded ? victim->record.acquisition : 0;
     if (!victim->shared)
         return;
-    find_command(victim);
     if (takeover_fence_find(&victim->fence, &victim->process, &victim->lock,
                             victim->recorded ? victim->record.fence : 0) != 0)
         return;

@@ -208,7 +208,9 @@ static void save_content(struct touch *touch, const struct place *place, int dir
             return;
         result = save_file(touch, &journal, canonical, kind);
     }
-    note(touch, place->table, result == -ELOOP ? 0 : result);
+    if (result == UNDO_IS_NO_FILE)
+        undo_end_turn(touch);
+    note(touch, place->table, result == -ELOOP || result == UNDO_IS_NO_FILE ? 0 : result);
 }
 
 void undo_path(struct touch *touch, const struct place *place, int directory, const char *path,

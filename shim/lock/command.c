@@ -299,13 +299,6 @@ static void publish_end(struct registry *registry, struct command_entry *entry, 
     clear_members(registry, entry->supervisor);
 }
 
-/* Somebody may have let go of it behind our back: what there is by now is the next holder's. */
-static bool has_lock(const struct command_entry *entry, const struct lock *lock)
-{
-    int result = kernel_flock(entry->descriptor, (lock->shared ? LOCK_SH : LOCK_EX) | LOCK_NB);
-    return result != -EWOULDBLOCK;
-}
-
 static void settle(struct command *command, size_t index, bool by_signal)
 {
     struct command_entry *entry = &command->anchor->entries[index];
@@ -313,7 +306,8 @@ static void settle(struct command *command, size_t index, bool by_signal)
     struct registry_head head;
     struct succession succession;
     describe_lock(&lock, command, index);
-    if (!has_lock(entry, &lock))
+    /* Somebody has let go of it behind our back: what there is by now is the next holder's. */
+    if (lock_shows_flock(entry->descriptor, lock.shared) == 0)
         return;
     registry_open_existing(&lock.registry, lock.path);
     succession_begin(&succession, &lock, registry_look(&lock.registry, &head) ? &head : NULL);

@@ -8,8 +8,7 @@
 #include "shim/lock/latch.h"
 
 #include "shim/lock/kernel.h"
-
-#include <errno.h>
+#include "shim/lock/self.h"
 
 #define COUNT_BITS 16
 #define COUNT_MASK ((1ull << COUNT_BITS) - 1)
@@ -19,7 +18,7 @@ enum { YIELDS = 100 };
 
 static uint64_t this_thread(void)
 {
-    return (uint64_t)(uintptr_t)&errno << COUNT_BITS;
+    return (uint64_t)lock_this_thread() << COUNT_BITS;
 }
 
 static uint64_t word_of(const struct latch *latch)

@@ -203,12 +203,6 @@ void lock_each(bool (*each)(struct lock *lock, void *context), void *context);
 
 /* --- between the files of this folder --- */
 
-/* A number that no two threads share, without a system call. */
-static inline uintptr_t lock_this_thread(void)
-{
-    return (uintptr_t)&errno;
-}
-
 /* Another thread of this process has the lock: nothing was begun, and nothing is to be ended. */
 #define LOCK_IS_HELD 1
 /* Begins lock->entrance, to take the lock: 0, or LOCK_IS_HELD. */
@@ -229,6 +223,9 @@ bool lock_range_taken(int descriptor, int from_level);
 /* Takes (F_WRLCK) or lets go of (F_UNLCK) a level's record lock, without waiting. */
 int lock_set_level(int descriptor, int level, short type);
 int lock_borrow(struct lock *lock);
+/* Has the description behind a descriptor of ours a flock? 1, 0, or -ENOENT: /proc does not tell.
+ */
+int lock_shows_flock(int descriptor, bool shared_will_do);
 void lock_tell(struct lock *lock, const struct lock_notice *notice);
 
 #define LOCK_LEVELS 32

@@ -17,12 +17,13 @@ struct search {
     int found;
 };
 
-static bool has_flock(int descriptor, bool shared_will_do)
+int lock_shows_flock(int descriptor, bool shared_will_do)
 {
     char path[64], text[2048];
-    if (process_read_file(process_path(path, kernel_getpid(), "fdinfo", descriptor), text,
-                          sizeof text) <= 0)
-        return false;
+    ssize_t length = process_read_file(process_path(path, kernel_getpid(), "fdinfo", descriptor),
+                                       text, sizeof text);
+    if (length <= 0)
+        return -ENOENT;
     for (const char *at = text; (at = strstr(at, "lock:")) != NULL; at++) {
         const char *end = strchr(at, '\n');
         const char *kind = strstr(at, "FLOCK ");
@@ -30,9 +31,9 @@ static bool has_flock(int descriptor, bool shared_will_do)
         if (kind == NULL || (end != NULL && kind > end))
             continue;
         if (shared_will_do || (write != NULL && (end == NULL || write < end)))
-            return true;
+            return 1;
     }
-    return false;
+    return 0;
 }
 
 static bool look_at_descriptor(long number, void *context)
@@ -42,7 +43,7 @@ static bool look_at_descriptor(long number, void *context)
     int descriptor = (int)number;
     if (own_is(descriptor) || kernel_fstat(descriptor, &status) != 0 ||
         status.st_dev != search->lock->device || status.st_ino != search->lock->inode ||
-        !has_flock(descriptor, search->lock->shared))
+        lock_shows_flock(descriptor, search->lock->shared) <= 0)
         return true;
     search->found = descriptor;
     return false;

@@ -8,6 +8,7 @@
 #include "shim/lock/hidden.h"
 #include "shim/lock/kernel.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,6 +29,12 @@ void lock_self_look_at_objects(void);
 
 /* The start time of this process (process.h), read on first use. */
 uint64_t lock_self_start_time(void);
+
+/* A number that no two threads of this process share, without a system call. */
+static inline uintptr_t lock_this_thread(void)
+{
+    return (uintptr_t)&errno;
+}
 
 /* The calling thread's number, without a system call where it was asked before. */
 pid_t lock_self_thread(void);

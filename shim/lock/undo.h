@@ -142,7 +142,8 @@ uint64_t undo_key(const char *canonical_path);
  *
  *   undo_save_name      the name is about to be made, replaced or removed
  *   undo_save_content   the file there is about to be written or cut off; it may be missing when
- *                       the call `creates` it. -ELOOP: it is a link, and what it leads to is meant
+ *                       the call `creates` it. -ELOOP: it is a link, and what it leads to is meant;
+ *                       UNDO_IS_NO_FILE: it is a pipe or the like, and has no content
  *   undo_save_open      the same for an open file, of which this is the descriptor and, if it still
  *                       has one, the path
  *   undo_save_move      a directory, or a file from outside the table, is about to be moved to
@@ -161,6 +162,7 @@ int undo_save_open(const struct undo *undo, int descriptor, const char *path);
  * be asked; else `*inode_key` is what undo_part_is_recorded() asks for.
  */
 #define UNDO_IS_WHOLE 1
+#define UNDO_IS_NO_FILE 2
 #define UNDO_AT_END UINT64_MAX /* as offset: whatever its size is then */
 #define UNDO_TO_END UINT64_MAX /* as size */
 struct undo_open_file {

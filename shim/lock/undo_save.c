@@ -316,9 +316,9 @@ int undo_save_content(const struct undo *undo, const char *path, bool creates)
         return undo_save_name(undo, path, UNDO_MAKES);
     if (result == 0 && S_ISLNK(file.status.st_mode))
         return -ELOOP;
-    if (result != 0 || !S_ISREG(file.status.st_mode))
-        return 0; /* the call will fail, or has no content to change */
-    return undo_file_save(undo, &file, -1);
+    if (result != 0)
+        return 0; /* the call will fail */
+    return S_ISREG(file.status.st_mode) ? undo_file_save(undo, &file, -1) : UNDO_IS_NO_FILE;
 }
 
 int undo_save_open(const struct undo *undo, int descriptor, const char *path)
@@ -370,7 +370,9 @@ int undo_save_early(const struct undo *undo, const char *path, bool *saved)
             return undo_save_name(undo, path, UNDO_MAKES);
         if (result == 0 && S_ISLNK(file.status.st_mode))
             return -ELOOP;
-        if (result != 0 || !S_ISREG(file.status.st_mode) || file.status.st_size > UNDO_EARLY)
+        if (result == 0 && !S_ISREG(file.status.st_mode))
+            return UNDO_IS_NO_FILE;
+        if (result != 0 || file.status.st_size > UNDO_EARLY)
             return 0; /* saved when it is written */
         if (undo->session != 0)
             undo_remember(ANY_SESSION, key);

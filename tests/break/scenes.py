@@ -644,32 +644,39 @@ def journal_taken():
 
 def unmarked():
     """A command has lost its lock, and nobody has told it so (its member was gone before it could be asked
-    which command it is in): what the next holder does is not the command's to settle."""
-    table = fresh()
-    first = hold("command", """
-write('n').write(b'first')
-up()
-sys.stdin.readline()
-""", table, LOCKSHIM_ON_CRASH="rollback")
-    # As a break does: a copy of the description, and LOCK_UN.
+    which command it is in): what the next holder does is not the command's to settle, nor what that has
+    left when it was killed."""
+    for order in ("ends first", "is killed first"):
+        table = fresh()
+        first = hold("command", "write('n').write(b'first')\nup()\nsys.stdin.readline()\n", table,
+                     LOCKSHIM_ON_CRASH="rollback")
+        unlock_behind_its_back(first, table)
+        subprocess.run([LOCKCTL, "recover", "--rollback", table], check=False, env=environment(), capture_output=True)
+        report(is_free(table), "a command has lost its lock unawares")
+        second = hold("process", "write('n').write(b'second')\nup()\ntime.sleep(1000)\n", table,
+                      LOCKSHIM_ON_CRASH="rollback")
+        if order == "is killed first":
+            end(second)
+        first.stdin.close()
+        report(first.wait() == 0 and os.path.exists(table + ".lock.undo/journal"),
+               "it ends, and leaves the next holder's journal alone, which %s" % order.replace("ends first", "lives"))
+        end(second)
+        done = subprocess.run([LOCKCTL, "run", "--table", table, "--on-crash", "rollback", "--", "cat", table + "/n"],
+                              capture_output=True, check=False, env=environment(), timeout=60)
+        report(done.stdout == b"0", "the next holder %s, and is rolled back" % order.replace("ends first", "is killed then"),
+               done)
+
+
+def unlock_behind_its_back(holder, table):
+    """As a break does: a copy of the description, and LOCK_UN."""
     libc = ctypes.CDLL(None, use_errno=True)
-    owner = os.pidfd_open(first.pid)
-    for number in os.listdir("/proc/%d/fd" % first.pid):
-        if os.path.realpath("/proc/%d/fd/%s" % (first.pid, number)) == os.path.realpath(table + ".lock"):
+    owner = os.pidfd_open(holder.pid)
+    for number in os.listdir("/proc/%d/fd" % holder.pid):
+        if os.path.realpath("/proc/%d/fd/%s" % (holder.pid, number)) == os.path.realpath(table + ".lock"):
             copy = libc.syscall(SYS_PIDFD_GETFD, owner, int(number), 0)
             fcntl.flock(copy, fcntl.LOCK_UN)
             os.close(copy)
     os.close(owner)
-    subprocess.run([LOCKCTL, "recover", "--rollback", table], check=False, env=environment(), capture_output=True)
-    report(is_free(table), "a command has lost its lock unawares")
-    second = hold("process", "write('n').write(b'second')\nup()\ntime.sleep(1000)\n", table, LOCKSHIM_ON_CRASH="rollback")
-    first.stdin.close()
-    report(first.wait() == 0 and os.path.exists(table + ".lock.undo/journal") and not is_free(table),
-           "it ends, and leaves the next holder's journal alone")
-    end(second)
-    done = subprocess.run([LOCKCTL, "run", "--table", table, "--on-crash", "rollback", "--", "cat", table + "/n"],
-                          capture_output=True, check=False, env=environment(), timeout=60)
-    report(done.stdout == b"0", "the next holder is killed, and rolled back", done)
 
 
 def dry_run():

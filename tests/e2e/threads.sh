@@ -39,6 +39,27 @@ for LOCKSHIM_ON_CRASH in report fail rollback; do
     together "command, $LOCKSHIM_ON_CRASH" "$lockctl" run --table T --
 done
 
+# One opens a pipe in the table, and waits for its reader, which first makes a file there.
+cat >"$work.py" <<'END'
+import os, threading, time
+os.mkfifo('T/pipe')
+def write():
+    with open('T/pipe', 'w') as pipe:
+        pipe.write('through')
+thread = threading.Thread(target=write)
+thread.start()
+time.sleep(0.2)
+with open('T/made', 'w') as file:
+    file.write('made')
+print(open('T/pipe').read())
+thread.join()
+END
+fresh
+limit=20
+same "rollback: a pipe in the table keeps no other thread from its changes" through \
+    "$(LOCKSHIM_ON_CRASH=rollback guard process "$python" "$work.py" 2>&1)"
+rm -f "$work.py"
+
 # Threads that are the first to touch, all at once: often, as it is a matter of a moment.
 export LOCKSHIM_ON_CRASH=report
 fresh
