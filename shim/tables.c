@@ -87,6 +87,7 @@ struct cached {
     int32_t table;   /* index of the table that the directory lies in, or -1 */
     uint16_t length; /* of text */
     bool special;    /* a table or a lock file lies right in it: every name must be looked at */
+    bool elsewhere;  /* text is how a path begins, and no name behind it is a table's */
     char text[CACHE_TEXT];
 };
 
@@ -131,6 +132,9 @@ struct verdict {
     uint64_t hash;
 };
 
+/* The entry that has answered this thread last: most paths lie where the one before did. */
+static __thread const struct cached *recent;
+
 static inline bool look_up(const char *text, size_t length, struct verdict *verdict)
 {
     struct cached *entry = &cache[quick_hash(text, length) % CACHE_ENTRIES];
@@ -143,10 +147,36 @@ static inline bool look_up(const char *text, size_t length, struct verdict *verd
     verdict->special = entry->special;
     verdict->hash = entry->hash;
     atomic_thread_fence(memory_order_acquire);
-    return atomic_load_explicit(&entry->sequence, memory_order_relaxed) == before;
+    if (atomic_load_explicit(&entry->sequence, memory_order_relaxed) != before)
+        return false;
+    recent = entry;
+    return true;
 }
 
-static void remember(const char *text, size_t length, const struct verdict *verdict, uint32_t epoch)
+bool tables_lies_elsewhere(int directory, const char *path)
+{
+    const struct cached *entry = recent;
+    if (entry == NULL || (directory != AT_FDCWD && path[0] != '/'))
+        return false;
+    uint32_t before = atomic_load_explicit(&entry->sequence, memory_order_acquire);
+    size_t length = entry->length;
+    uint64_t expires = entry->expires;
+    if ((before & 1) != 0 || !entry->elsewhere ||
+        entry->epoch != atomic_load_explicit(&cache_epoch, memory_order_relaxed) ||
+        strncmp(entry->text, path, length) != 0)
+        return false;
+    /* Only an entry that nobody has written meanwhile tells that the path is as long as its text.
+     */
+    atomic_thread_fence(memory_order_acquire);
+    if (atomic_load_explicit(&entry->sequence, memory_order_relaxed) != before)
+        return false;
+    const char *name = path + length;
+    return *name != '\0' && *name != '.' && *strchrnul(name, '/') == '\0' &&
+           expires >= coarse_now();
+}
+
+static void remember(const char *text, size_t length, bool is_path, const struct verdict *verdict,
+                     uint32_t epoch)
 {
     struct cached *entry = &cache[quick_hash(text, length) % CACHE_ENTRIES];
     uint32_t before = atomic_load(&entry->sequence);
@@ -157,6 +187,7 @@ static void remember(const char *text, size_t length, const struct verdict *verd
     entry->hash = verdict->hash;
     entry->table = verdict->table;
     entry->special = verdict->special;
+    entry->elsewhere = is_path && verdict->table < 0 && !verdict->special;
     entry->length = (uint16_t)length;
     memcpy(entry->text, text, length);
     atomic_store_explicit(&entry->sequence, before + 2, memory_order_release);
@@ -205,7 +236,7 @@ static bool judge_directory(const char *text, size_t length, struct verdict *ver
     *verdict = judge_canonical(canonical);
     /* A vfork child has a working directory of its own, but this memory is its parent's. */
     if (directory[0] == '/' || lock_self_is_here())
-        remember(text, length, verdict, epoch);
+        remember(text, length, true, verdict, epoch);
     return true;
 }
 
@@ -278,7 +309,7 @@ static bool judge_descriptor(int descriptor, struct verdict *verdict)
         return false;
     *verdict = judge_canonical(canonical);
     if (lock_self_is_here())
-        remember((const char *)&text, sizeof text, verdict, epoch);
+        remember((const char *)&text, sizeof text, false, verdict, epoch);
     return true;
 }
 
@@ -286,7 +317,8 @@ static bool judge_descriptor(int descriptor, struct verdict *verdict)
  * A name relative to a directory descriptor. Descriptors on tables are known, so behind any other
  * one there is no table, unless the name is a table's own.
  */
-static struct place find_below_descriptor(int directory, const char *path, bool follow)
+static __attribute__((noinline)) struct place find_below_descriptor(int directory, const char *path,
+                                                                    bool follow)
 {
     struct place place = {NULL, follow, 0};
     struct verdict verdict;
@@ -302,12 +334,9 @@ static struct place find_below_descriptor(int directory, const char *path, bool 
     return place_below(&verdict, path, length, follow);
 }
 
-struct place tables_find(int directory, const char *path, bool follow)
+static __attribute__((noinline)) struct place find_by_parts(int directory, const char *path,
+                                                            bool follow)
 {
-    if (path == NULL)
-        return (struct place){NULL, false, 0};
-    if (directory != AT_FDCWD && path[0] != '/')
-        return find_below_descriptor(directory, path, follow);
     size_t length = strlen(path);
     const char *slash = memrchr(path, '/', length);
     const char *name = slash != NULL ? slash + 1 : path;
@@ -323,4 +352,15 @@ struct place tables_find(int directory, const char *path, bool follow)
     if (verdict.special && name_may_matter(name, name_length))
         return tables_find_exactly(directory, path, follow);
     return place_below(&verdict, name, name_length, follow);
+}
+
+struct place tables_find(int directory, const char *path, bool follow)
+{
+    if (path == NULL)
+        return (struct place){NULL, false, 0};
+    if (tables_lies_elsewhere(directory, path))
+        return (struct place){NULL, follow, 0};
+    if (directory != AT_FDCWD && path[0] != '/')
+        return find_below_descriptor(directory, path, follow);
+    return find_by_parts(directory, path, follow);
 }

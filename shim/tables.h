@@ -51,7 +51,14 @@ struct place {
  */
 struct place tables_find(int directory, const char *path, bool follow);
 
-/* The same without the cache, with every link followed (or not). */
+/*
+ * Does a path certainly lie in no table, since the one that this thread asked about before lay in
+ * the same directory? As provisional as may_be_link: a link at its end may lead into one. One
+ * comparison tells, without a hash and without looking for the last slash; false says nothing.
+ */
+bool tables_lies_elsewhere(int directory, const char *path);
+
+/* tables_find() without the cache, with every link followed (or not). */
 struct place tables_find_exactly(int directory, const char *path, bool follow);
 
 /* The table that an open descriptor's file lies in. */

@@ -41,8 +41,8 @@ int opened_or_closed(struct touch *touch, int descriptor, int flags, bool hold)
     return -1;
 }
 
-static int open_in_table(const struct place *place, int directory, const char *path, int flags,
-                         mode_t mode)
+static __attribute__((noinline)) int open_in_table(const struct place *place, int directory,
+                                                   const char *path, int flags, mode_t mode)
 {
     struct touch touch;
     if (!touch_found(&touch, place, directory, path, follows(flags), kind_of(flags)))
@@ -89,7 +89,15 @@ static int open_unless_link(int directory, const char *path, int flags, mode_t m
     return REAL(openat)(directory, path, flags, mode);
 }
 
-static int open_guarded(int directory, const char *path, int flags, mode_t mode)
+static int open_plainly(int directory, const char *path, int flags, mode_t mode)
+{
+    int result = REAL(openat)(directory, path, flags, mode);
+    opened_hides(result, false);
+    return result;
+}
+
+static __attribute__((noinline)) int open_looked_up(int directory, const char *path, int flags,
+                                                    mode_t mode)
 {
     if (!start_guarding() || !touch_is_text(path))
         return REAL(openat)(directory, path, flags, mode);
@@ -100,9 +108,16 @@ static int open_guarded(int directory, const char *path, int flags, mode_t mode)
         return open_in_table(&place, directory, path, flags, mode);
     if (place.may_be_link)
         return open_unless_link(directory, path, flags, mode);
-    int result = REAL(openat)(directory, path, flags, mode);
-    opened_hides(result, false);
-    return result;
+    return open_plainly(directory, path, flags, mode);
+}
+
+static int open_guarded(int directory, const char *path, int flags, mode_t mode)
+{
+    if (!touch_is_text(path) || (flags & O_PATH) != 0 || !tables_lies_elsewhere(directory, path))
+        return open_looked_up(directory, path, flags, mode);
+    if (follows(flags))
+        return open_unless_link(directory, path, flags, mode);
+    return open_plainly(directory, path, flags, mode);
 }
 
 static inline int open_at(int directory, const char *path, int flags, mode_t mode)

@@ -227,6 +227,41 @@ static void test_many(void **state)
     WHOSE(in(name), -1);
 }
 
+/* The path asked about before is what the quickest answer goes by: any two, one after the other. */
+static void test_one_after_the_other(void **state)
+{
+    static const char *const pieces[] = {
+        "T",          "TT", "T2", "O", "file",  "sub", "inner", "one.db", "not", "into",  "alias",
+        "locks.undo", "..", ".",  "",  ".file", "O/",  "T/O",   "away",   "x",   "T.lock"};
+    enum { PIECES = sizeof pieces / sizeof *pieces, PAIRS = 8000 };
+    char path[2][512];
+    int here = open(".", O_PATH | O_CLOEXEC);
+    unsigned random = 1;
+    (void)state;
+    assert_int_equal(mkdir(in("T/locks.undo"), 0755), 0);
+    assert_int_equal(chdir(directory), 0);
+    tables_forget_cache();
+    for (int pair = 0; pair < PAIRS; pair++) {
+        for (int i = 0; i < 2; i++) {
+            char *end =
+                stpcpy(path[i], (random = random * 1103515245u + 12345u) >> 30 ? in("") : "");
+            for (unsigned parts = (random >> 20) % 4 + 1; parts != 0; parts--) {
+                random = random * 1103515245u + 12345u;
+                end = stpcpy(end, pieces[(random >> 16) % PIECES]);
+                end = stpcpy(end, parts > 1 ? "/" : "");
+            }
+        }
+        (void)tables_find(AT_FDCWD, path[0], true);
+        (void)whose(AT_FDCWD, path[1], (random >> 29 & 1) != 0);
+    }
+    WHOSE(in("T/locks.undo/x"), -1);
+    assert_int_equal(whose(AT_FDCWD, in("T/locks.undo/.."), false), 0);
+    assert_int_equal(fchdir(here), 0);
+    tables_forget_cache();
+    assert_int_equal(close(here), 0);
+    assert_int_equal(rmdir(in("T/locks.undo")), 0);
+}
+
 static void test_descriptors(void **state)
 {
     char path[64];
@@ -385,6 +420,7 @@ int main(void)
         cmocka_unit_test(test_nesting_and_files),
         cmocka_unit_test(test_apparatus),
         cmocka_unit_test(test_many),
+        cmocka_unit_test(test_one_after_the_other),
         cmocka_unit_test(test_descriptors),
         cmocka_unit_test(test_working_directory),
         cmocka_unit_test(test_deep),
