@@ -10,10 +10,13 @@ SHIM_LDFLAGS := -Wl,-z,initfirst -Wl,-z,nodelete -Wl,-z,defs -Wl,-Bsymbolic-func
 SHIM_SHARED_SOURCES := shim/settings.c $(wildcard shim/lock/*.c shim/program/*.c)
 # Taking a lock over is lockctl's: no part of the shim.
 TAKEOVER_SOURCES := $(wildcard shim/lock/takeover*.c)
-# What runs in every process, at its start, fork and end, is linked side by side: fewer pages to map.
-SHIM_LIFE_SOURCES := $(addprefix shim/,interpose/real.c tables.c tables_set_up.c start.c settings.c touch.c descriptors.c \
-	mappings.c lost_update.c interpose/processes.c \
-	$(addprefix lock/,resolve.c self.c own.c objects.c lock.c publish.c publish_leave.c succession.c undo_lock.c))
+# What runs in every process is linked side by side: the kernel maps 64 KiB at once. First what starts it,
+# and what a forked child runs, which has to map it anew; then what takes a lock for the first time.
+SHIM_LIFE_SOURCES := $(addprefix shim/,interpose/real.c start.c tables.c tables_set_up.c settings.c touch.c descriptors.c \
+	mappings.c lost_update.c undo_turn.c trace.c report.c interpose/processes.c \
+	$(addprefix lock/,self.c own.c objects.c resolve.c latch.c lock.c) \
+	interpose/open.c interpose/close.c interpose/write.c holding.c \
+	$(addprefix lock/,publish.c publish_leave.c succession.c undo_lock.c lock_file.c registry.c registry_file.c process.c))
 SHIM_SOURCES := $(SHIM_LIFE_SOURCES) $(filter-out $(SHIM_LIFE_SOURCES) $(TAKEOVER_SOURCES),\
 	$(wildcard shim/*.c shim/lock/*.c shim/program/*.c shim/interpose/*.c))
 SHIM_OBJECTS := $(SHIM_SOURCES:%.c=$(BUILD)/obj/%.o)

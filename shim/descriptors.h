@@ -1,8 +1,7 @@
 /*
  * What each of the program's descriptors is to us: nothing (almost all), or one on a table. One
- * word a number, in memory that is touched only where a table's descriptor stands, so that the
- * question costs one load. Descriptors beyond DESCRIPTORS_LIMIT can't be tables'; opening one there
- * fails.
+ * word a number, so that the question costs one load. Descriptors beyond DESCRIPTORS_LIMIT can't be
+ * tables'; opening one there fails.
  */
 #ifndef LOCKSHIM_DESCRIPTORS_H
 #define LOCKSHIM_DESCRIPTORS_H
@@ -23,15 +22,31 @@
 #define DESCRIPTOR_PROGRAM_LOCK (1u << 19) /* no table's: the program flocked a lock file by it */
 #define DESCRIPTOR_TRACED (1u << 20)       /* that it is written through has been recorded */
 
-extern HIDDEN _Atomic uint32_t descriptors[DESCRIPTORS_LIMIT];
+/*
+ * What is kept of the numbers, in memory that is touched only where descriptors stand. The notes
+ * are counted backwards, from the words on: of both the lowest numbers, which nearly all programs
+ * make do with, lie in one page.
+ */
+enum { DESCRIPTOR_PAGE = 4096, DESCRIPTORS_BELOW = DESCRIPTOR_PAGE / 2 };
+struct descriptors {
+    char below[DESCRIPTORS_BELOW]; /* so that the words begin in the middle of a page */
+    _Atomic uint64_t notes[DESCRIPTORS_LIMIT];
+    _Atomic uint32_t words[DESCRIPTORS_LIMIT];
+};
+extern HIDDEN struct descriptors descriptors;
+
+/* Written so that the compiler adds no two constants at every call. */
+static inline _Atomic uint32_t *descriptor_word_of(unsigned descriptor)
+{
+    return (_Atomic uint32_t *)((uintptr_t)descriptors.words + descriptor * sizeof(uint32_t));
+}
 
 /* 0: nobody's. */
 static inline uint32_t descriptor_word(int descriptor)
 {
     if ((unsigned)descriptor >= DESCRIPTORS_LIMIT)
         return 0;
-    // cppcheck-suppress negativeIndex ; the cast above has ruled it out
-    return atomic_load_explicit(&descriptors[descriptor], memory_order_relaxed);
+    return atomic_load_explicit(descriptor_word_of((unsigned)descriptor), memory_order_relaxed);
 }
 
 static inline unsigned descriptor_table(uint32_t word)
@@ -39,8 +54,10 @@ static inline unsigned descriptor_table(uint32_t word)
     return (word & DESCRIPTOR_TABLE) - 1;
 }
 
-/* Sets the word of a descriptor, and the key of the file that it is open on. False beyond the
- * limit. */
+/*
+ * Sets the word of a descriptor, and the key of the file that it is open on (but for its lowest
+ * bit). False beyond the limit.
+ */
 bool descriptor_set(int descriptor, uint32_t word, uint64_t key);
 
 /* Takes the word away; returns what it was. */
@@ -49,14 +66,29 @@ uint32_t descriptor_take(int descriptor);
 /* Changes flags of a word that is set. */
 void descriptor_change(int descriptor, uint32_t clear, uint32_t set);
 
-/* The key of the file that a table's descriptor is open on (tables.h), 0 when it is not kept. */
+/*
+ * The key of the file that a table's descriptor is open on (tables.h), with its lowest bit set; 0
+ * when it is not kept.
+ */
 uint64_t descriptor_key(int descriptor);
 
+/* A note: the key, but for its lowest bit, and in that bit whether O_NOFOLLOW is to be hidden. */
+static inline _Atomic uint64_t *descriptor_note(int descriptor)
+{
+    return &descriptors.notes[DESCRIPTORS_LIMIT - 1 - descriptor];
+}
+
 /*
- * Descriptors that open.c opened with an O_NOFOLLOW that the program had not asked for: fcntl
- * (F_GETFL) does not show it.
+ * A descriptor that was just opened, on no table's file as far as is known; `hides_nofollow`: with
+ * an O_NOFOLLOW that the program has not asked for, which fcntl(F_GETFL) is not to show.
  */
-extern unsigned char descriptor_hides_nofollow[DESCRIPTORS_LIMIT];
+static inline void descriptor_opened(int descriptor, bool hides_nofollow)
+{
+    if ((unsigned)descriptor < DESCRIPTORS_LIMIT)
+        atomic_store_explicit(descriptor_note(descriptor), hides_nofollow, memory_order_relaxed);
+}
+
+bool descriptor_hides_nofollow(int descriptor);
 
 /* The first table's descriptor at or above `from`, or -1. */
 int descriptor_next(int from);

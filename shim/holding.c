@@ -103,7 +103,7 @@ static void close_program_lock(int descriptor)
         if ((descriptor_word(at) & DESCRIPTOR_PROGRAM_LOCK) != 0 && descriptor_key(at) == key)
             return;
     }
-    lock_program_closed((struct lock *)(uintptr_t)key);
+    lock_program_closed((struct lock *)(uintptr_t)(key & ~(uint64_t)1));
 }
 
 uint32_t touch_before_close(int descriptor)

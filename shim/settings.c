@@ -5,6 +5,7 @@
 #include "shim/settings.h"
 
 #include "shim/lock/kernel.h"
+#include "shim/lock/sparse.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -395,7 +396,7 @@ bool settings_names_program(const char *names, const char *program)
 
 /* --- the environment --- */
 
-static char environment_message[512];
+SPARSE static char environment_message[512];
 
 static const char *variable_complaint(const char *variable, const char *value, const char *wrong)
 {

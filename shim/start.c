@@ -148,9 +148,8 @@ static bool look_at_inherited(long number, void *context)
         report_set_up(&status);
     if (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode) || own_next(descriptor) == descriptor)
         return true;
-    if ((unsigned)descriptor < DESCRIPTORS_LIMIT &&
-        (kernel_fcntl(descriptor, F_GETFL, 0) & O_NOFOLLOW) != 0)
-        descriptor_hides_nofollow[descriptor] = 1; /* perhaps opened by a guarded parent */
+    int flags = kernel_fcntl(descriptor, F_GETFL, 0);
+    descriptor_opened(descriptor, (flags & O_NOFOLLOW) != 0); /* perhaps by a guarded parent */
     if (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode))
         look_at_inherited_file(descriptor);
     return true;
@@ -254,6 +253,15 @@ static bool is_asking_a_touch(void)
     return false;
 }
 
+static bool is_any_rolled_back(void)
+{
+    for (unsigned i = 0; i < tables_count; i++) {
+        if (undo_guards(tables_get(i)))
+            return true;
+    }
+    return false;
+}
+
 static bool wants_name(const struct settings *settings)
 {
     for (size_t i = 0; i < settings->count; i++) {
@@ -304,6 +312,7 @@ static void start(void)
     find_inherited(&inherited);
     join_command(&settings, inherited.anchored);
     touch_asking_matters = is_asking_a_touch();
+    undo_matters = is_any_rolled_back();
     look_at_all_inherited(&inherited);
     count_inherited();
     lock_each(end_adoption, NULL);

@@ -91,6 +91,10 @@ struct cached {
     char text[CACHE_TEXT];
 };
 
+/* By hash, the entry + 1; 0: none yet. Entries are given out in turn: few of them touch few pages.
+ */
+static _Atomic uint16_t cache_slots[CACHE_ENTRIES];
+static _Atomic uint32_t cache_used;
 SPARSE static struct cached cache[CACHE_ENTRIES];
 static _Atomic uint32_t cache_epoch;
 static unsigned char name_filter[NAME_FILTER_BITS / 8];
@@ -137,7 +141,11 @@ static __thread const struct cached *recent;
 
 static inline bool look_up(const char *text, size_t length, struct verdict *verdict)
 {
-    struct cached *entry = &cache[quick_hash(text, length) % CACHE_ENTRIES];
+    unsigned slot = atomic_load_explicit(&cache_slots[quick_hash(text, length) % CACHE_ENTRIES],
+                                         memory_order_relaxed);
+    if (slot == 0)
+        return false;
+    const struct cached *entry = &cache[slot - 1];
     uint32_t before = atomic_load_explicit(&entry->sequence, memory_order_acquire);
     if ((before & 1) != 0 || entry->length != length ||
         entry->epoch != atomic_load_explicit(&cache_epoch, memory_order_relaxed) ||
@@ -175,12 +183,27 @@ bool tables_lies_elsewhere(int directory, const char *path)
            expires >= coarse_now();
 }
 
+static struct cached *entry_to_write(uint64_t hash)
+{
+    _Atomic uint16_t *slot = &cache_slots[hash % CACHE_ENTRIES];
+    uint16_t known = atomic_load(slot);
+    if (known == 0) {
+        /* Where threads meet one is lost, and somebody has to share another's in the end. */
+        uint16_t next = (uint16_t)(atomic_fetch_add(&cache_used, 1) % CACHE_ENTRIES + 1);
+        if (atomic_compare_exchange_strong(slot, &known, next))
+            known = next;
+    }
+    return &cache[known - 1];
+}
+
 static void remember(const char *text, size_t length, bool is_path, const struct verdict *verdict,
                      uint32_t epoch)
 {
-    struct cached *entry = &cache[quick_hash(text, length) % CACHE_ENTRIES];
-    uint32_t before = atomic_load(&entry->sequence);
-    if ((before & 1) != 0 || !atomic_compare_exchange_strong(&entry->sequence, &before, before + 1))
+    struct cached *entry = entry_to_write(quick_hash(text, length));
+    uint32_t before = 0; /* a new one; its page is written at once, not read first */
+    if (!atomic_compare_exchange_strong(&entry->sequence, &before, 1) &&
+        ((before & 1) != 0 ||
+         !atomic_compare_exchange_strong(&entry->sequence, &before, before + 1)))
         return;
     entry->epoch = epoch;
     entry->expires = coarse_now() + CACHE_MILLISECONDS;

@@ -31,21 +31,27 @@ static struct path_set table_set, lock_set;
  * none can be fenced.
  */
 enum { FENCEABLE_LOCKS = 1024 };
-SPARSE static struct lock fenceable_locks[FENCEABLE_LOCKS];
+
+/*
+ * Small things come from here, from the end on: a mapping of its own costs a microsecond and a
+ * page, and those of one table lie in one page with its lock.
+ */
+enum { PAGE = 4096, SMALL = 3 * PAGE + PAGE / 2 };
+SPARSE static _Alignas(PAGE) struct {
+    char small[SMALL];
+    struct lock locks[FENCEABLE_LOCKS];
+} memory;
+static size_t small_used;
+
 static struct lock *all_locks_memory;
 static unsigned locks_count;
-
-/* Small things come from here: a mapping of its own costs a microsecond and a page. */
-SPARSE static _Alignas(64) char small_memory[16384];
-static size_t small_used;
 
 static void *map_memory(size_t size)
 {
     size_t rounded = (size + 63) & ~(size_t)63;
-    if (rounded <= sizeof small_memory - small_used) {
-        void *memory = small_memory + small_used;
+    if (rounded <= SMALL - small_used) {
         small_used += rounded;
-        return memory;
+        return memory.small + SMALL - small_used;
     }
     return kernel_mmap(NULL, size == 0 ? 1 : size, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -110,9 +116,10 @@ static const char *keep_text(const char *text)
 {
     size_t size = strlen(text) + 1;
     static char *pool;
-    static size_t left;
+    static size_t left, next = 512;
     if (size > left) {
-        left = size > 4096 ? size * 16 : 4096;
+        left = size > next ? size * 16 : next;
+        next = next < 16 * PAGE ? next * 2 : next;
         pool = map_memory(left);
         if (pool == NULL)
             return NULL;
@@ -266,7 +273,7 @@ const char *tables_set_up(const struct settings *settings, const char *program)
         return NULL;
     tables_all = map_memory(settings->count * sizeof *tables_all);
     all_locks_memory = settings->count <= FENCEABLE_LOCKS
-                           ? fenceable_locks
+                           ? memory.locks
                            : map_memory(settings->count * sizeof *all_locks_memory);
     if (tables_all == NULL || all_locks_memory == NULL || !make_set(&table_set, settings->count) ||
         !make_set(&lock_set, settings->count))

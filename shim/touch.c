@@ -419,7 +419,6 @@ void touch_process_made(void)
 
 void touch_forked(void)
 {
-    undo_process_made();
     undo_forked();
     lock_each(forget_in_child, NULL);
     mappings_forget();
@@ -449,8 +448,11 @@ void touch_left_command(void)
 static bool end_in_order(struct lock *lock, void *context)
 {
     (void)context;
-    undo_lock_ends(lock, false);
-    lock_process_ends(lock, false);
+    /* Each forked child comes here: it is not to map the code of what it does not do. */
+    if (undo_lock_guards(lock))
+        undo_lock_ends(lock, false);
+    if (lock_is_held(lock))
+        lock_process_ends(lock, false);
     return true;
 }
 

@@ -6,11 +6,12 @@
 
 #include "shim/lock/kernel.h"
 #include "shim/lock/resolve.h"
+#include "shim/lock/sparse.h"
 
 #include <string.h>
 
 bool trace_on;
-static char trace_file[4096];
+SPARSE static char trace_file[4096];
 
 void trace_set_up(const char *path)
 {

@@ -29,46 +29,6 @@ static struct undo journal_of(const struct table *table)
                          .kept = undo_lock_kept(table->lock)};
 }
 
-/* --- turns --- */
-
-/*
- * For all tables at once: a rename may be between two. What is recorded of an open file's content
- * holds whatever is changed next, but for the path by which it is recorded.
- */
-static struct {
-    struct latch latch;
-    struct command_entry *command; /* whose other members stand back too, or NULL */
-} turn;
-
-static void begin_turn(struct touch *touch, const struct table *table)
-{
-    if (touch->turn != NO_TURN || !touch_is_own_process()) /* a vfork child may be gone in it */
-        return;
-    touch->turn = latch_begin(&turn.latch) ? OUR_TURN : TURN_BELOW;
-    struct command_entry *command = table->lock->entry;
-    if (touch->turn == OUR_TURN && command != NULL && command_begin_turn(command))
-        turn.command = command;
-}
-
-void undo_end_turn(struct touch *touch)
-{
-    if (touch->turn == NO_TURN)
-        return;
-    if (touch->turn == OUR_TURN && turn.command != NULL) {
-        command_end_turn(turn.command);
-        turn.command = NULL;
-    }
-    touch->turn = NO_TURN;
-    latch_end(&turn.latch);
-}
-
-void undo_forked(void)
-{
-    if (!latch_is_ours(&turn.latch))
-        turn.command = NULL;
-    latch_forked(&turn.latch);
-}
-
 /* --- refusals --- */
 
 static void judge(struct touch *touch, struct table *table, int result)
@@ -119,7 +79,7 @@ static bool lies_in(const struct table *table, const char *path)
  * A text is believed when its own key is the one asked for.
  */
 enum { PATHS = 16, PATH_BYTES = 1024 };
-static struct {
+SPARSE static struct {
     _Atomic uint32_t busy;
     char text[PATH_BYTES];
 } paths[PATHS];
@@ -218,7 +178,7 @@ void undo_path(struct touch *touch, const struct place *place, int directory, co
 {
     if (kind < TOUCH_NAME || touch->error != 0)
         return;
-    begin_turn(touch, place->table);
+    undo_begin_turn(touch, place->table);
     if (kind == TOUCH_NAME)
         save_name(touch, place, directory, path, UNDO_MAKES);
     else if (kind == TOUCH_REMOVE && !follow)
@@ -293,7 +253,7 @@ void undo_two_paths(struct touch *touch, const struct undo_name *name,
 {
     if (touch->error != 0)
         return;
-    begin_turn(touch, name->place->table != NULL ? name->place->table : other->place->table);
+    undo_begin_turn(touch, name->place->table != NULL ? name->place->table : other->place->table);
     if (other->kind != TOUCH_NAME)
         save_rename(touch, name, other);
     else
@@ -328,9 +288,7 @@ static bool find_path_of(int descriptor, char path[static RESOLVE_SIZE])
 
 /* --- ranges --- */
 
-/* How many processes were made: those before have copies of what was open then. */
-static _Atomic uint32_t processes_made = 1;
-/* The number of them when this descriptor was opened here; 0: it was not. */
+/* undo_processes_made when this descriptor was opened here; 0: it was not. */
 SPARSE_HUGE static _Atomic uint32_t opened_after[DESCRIPTORS_LIMIT];
 /* Of the file that is recorded in parts, as in undo_save_part(). */
 SPARSE_HUGE static _Atomic uint64_t inode_keys[DESCRIPTORS_LIMIT];
@@ -339,17 +297,12 @@ SPARSE_HUGE static _Atomic uint64_t inode_keys[DESCRIPTORS_LIMIT];
 extern char __libc_single_threaded __attribute__((weak));
 #endif
 
-void undo_process_made(void)
-{
-    atomic_fetch_add(&processes_made, 1);
-}
-
 /* Can nobody else move where this descriptor stands, between our look and the call? */
 static bool stands_still(int descriptor)
 {
 #ifdef __GLIBC__
     return &__libc_single_threaded != NULL && __libc_single_threaded != 0 &&
-           atomic_load(&opened_after[descriptor]) == atomic_load(&processes_made);
+           atomic_load(&opened_after[descriptor]) == atomic_load(&undo_processes_made);
 #else
     (void)descriptor;
     return false;
@@ -471,7 +424,7 @@ void undo_descriptor(struct touch *touch, struct table *table, int descriptor,
         return;
     }
     bool in_turn = touch->turn != NO_TURN;
-    begin_turn(touch, table);
+    undo_begin_turn(touch, table);
     save_descriptor(touch, table, descriptor, range);
     if (!in_turn) /* the call may wait for what it is to write */
         undo_end_turn(touch);
@@ -489,7 +442,7 @@ static void note_opened(int descriptor, uint32_t session, uint32_t processes)
 void undo_opened(const struct table *table, int descriptor, bool saved)
 {
     note_opened(descriptor, saved ? undo_lock_session(table->lock) : 0,
-                atomic_load(&processes_made));
+                atomic_load(&undo_processes_made));
 }
 
 void undo_received(int descriptor)

@@ -36,16 +36,24 @@ void undo_two_paths(struct touch *touch, const struct undo_name *name,
 void undo_descriptor(struct touch *touch, struct table *table, int descriptor,
                      const struct touch_range *range);
 
+/* Are those of any table? Settled before the first touch. */
+extern HIDDEN bool undo_matters;
+
 /*
  * What is recorded must be what is changed next: in between, no other thread of this process, nor
  * another member of its command, changes a name. The turn begins as a name is recorded, and ends
  * with the touch.
  */
+void undo_begin_turn(struct touch *touch, const struct table *table);
 void undo_end_turn(struct touch *touch);
-void undo_forked(void);
 
-/* Another process has copies of our descriptors, and moves where they stand. */
+/*
+ * Another process has copies of our descriptors, and moves where they stand; and in that process
+ * itself, where it was forked. How many there were, and 1 more:
+ */
 void undo_process_made(void);
+void undo_forked(void);
+extern HIDDEN _Atomic uint32_t undo_processes_made;
 
 /* The number now stands for another file; `saved`: whose content was saved before it was opened. */
 void undo_opened(const struct table *table, int descriptor, bool saved);

@@ -10,9 +10,7 @@
 
 static int duplicated(int descriptor, int copy)
 {
-    if ((unsigned)copy < DESCRIPTORS_LIMIT)
-        descriptor_hides_nofollow[copy] =
-            (unsigned)descriptor < DESCRIPTORS_LIMIT ? descriptor_hides_nofollow[descriptor] : 0;
+    descriptor_opened(copy, descriptor_hides_nofollow(descriptor));
     if (copy < 0 || descriptor_word(descriptor) == 0)
         return copy;
     touch_duplicated(descriptor, copy);
@@ -69,8 +67,7 @@ int after_fcntl(int descriptor, int command, int result)
         return result;
     if (command == F_DUPFD || command == F_DUPFD_CLOEXEC)
         return duplicated(descriptor, result);
-    if (command == F_GETFL && (unsigned)descriptor < DESCRIPTORS_LIMIT &&
-        descriptor_hides_nofollow[descriptor] != 0)
+    if (command == F_GETFL && descriptor_hides_nofollow(descriptor))
         return result & ~O_NOFOLLOW;
     return result;
 }

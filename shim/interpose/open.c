@@ -61,7 +61,7 @@ static __attribute__((noinline)) int open_in_table(const struct place *place, in
             if (touch.error == 0)
                 result = REAL(openat)(directory, path, flags, mode);
         }
-        opened_hides(result, look);
+        descriptor_opened(result, look);
         result = opened_or_closed(&touch, result, flags, false);
     }
     touch_end(&touch);
@@ -77,7 +77,7 @@ static int open_unless_link(int directory, const char *path, int flags, mode_t m
     int error = errno;
     int result = REAL(openat)(directory, path, flags | O_NOFOLLOW, mode);
     if (__builtin_expect(result >= 0, 1)) {
-        opened_hides(result, true);
+        descriptor_opened(result, true);
         return result;
     }
     if (errno != ELOOP && errno != ENOTDIR)
@@ -92,7 +92,7 @@ static int open_unless_link(int directory, const char *path, int flags, mode_t m
 static int open_plainly(int directory, const char *path, int flags, mode_t mode)
 {
     int result = REAL(openat)(directory, path, flags, mode);
-    opened_hides(result, false);
+    descriptor_opened(result, false);
     return result;
 }
 
@@ -226,7 +226,7 @@ INTERPOSE int open_by_handle_at(int mount, struct file_handle *handle, int flags
     if (!touch_place(&touch, &place, kind_of(flags)))
         return REAL(open_by_handle_at)(mount, handle, flags);
     int result = touch.error != 0 ? -1 : REAL(open_by_handle_at)(mount, handle, flags);
-    opened_hides(result, false);
+    descriptor_opened(result, false);
     if (touch.error == 0)
         result = opened_or_closed(&touch, result, flags, false);
     touch_end(&touch);
@@ -257,7 +257,7 @@ INTERPOSE int openat2(int directory, const char *path, const struct open_how *ho
     if (!touch_path(&touch, directory, path, follows(flags), kind_of(flags)))
         return (int)openat2_call(directory, path, how, size);
     int result = touch.error != 0 ? -1 : (int)openat2_call(directory, path, how, size);
-    opened_hides(result, false);
+    descriptor_opened(result, false);
     if (touch.error == 0)
         result = opened_or_closed(&touch, result, flags, false);
     touch_end(&touch);

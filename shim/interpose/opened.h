@@ -48,12 +48,4 @@ static inline bool ioctl_changes(unsigned request)
 bool walk_touches(struct touch *touch, char *const *paths);
 bool pattern_touches(struct touch *touch, const char *pattern);
 
-/* Does the descriptor (or -1) carry an O_NOFOLLOW that the program has not asked for? */
-static inline void opened_hides(int descriptor, bool hides)
-{
-    if ((unsigned)descriptor < DESCRIPTORS_LIMIT)
-        // cppcheck-suppress negativeIndex ; the cast above has ruled it out
-        descriptor_hides_nofollow[descriptor] = hides;
-}
-
 #endif

@@ -176,6 +176,7 @@ void real_bind(void)
     static _Atomic bool begun;
     if (atomic_load(&begun) || atomic_exchange(&begun, true))
         return;
+    next.count = 0; /* written first: what is only read is mapped, and then again to be written */
     objects_each(add_object, NULL);
     /* The stand-ins have served: the next call looks the real one up. */
 #define SYMBOL(name)

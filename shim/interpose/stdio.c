@@ -82,7 +82,7 @@ static FILE *open_unless_link(open_stream *real, int large, const char *path, co
         return open_in_table(real, path, mode);
     }
     FILE *stream = descriptor < 0 ? NULL : REAL(fdopen)(descriptor, mode);
-    opened_hides(descriptor, stream != NULL);
+    descriptor_opened(descriptor, stream != NULL);
     if (descriptor >= 0 && stream == NULL) {
         error = errno;
         (void)kernel_close(descriptor);

@@ -12,10 +12,11 @@
  */
 #define REACH(name) static _Atomic unsigned reach_##name
 #define IS_NOBODYS(name, descriptor)                                                               \
-    __builtin_expect(                                                                              \
-        (unsigned)(descriptor) < atomic_load_explicit(&reach_##name, memory_order_acquire) &&      \
-            atomic_load_explicit(&descriptors[(unsigned)(descriptor)], memory_order_relaxed) == 0, \
-        1)
+    __builtin_expect((unsigned)(descriptor) <                                                      \
+                             atomic_load_explicit(&reach_##name, memory_order_acquire) &&          \
+                         atomic_load_explicit(descriptor_word_of((unsigned)(descriptor)),          \
+                                              memory_order_relaxed) == 0,                          \
+                     1)
 #define FILL(name)                                                                                 \
     do {                                                                                           \
         if (atomic_load(&real_bound) && REAL(name) != NULL)                                        \

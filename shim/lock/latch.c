@@ -64,6 +64,6 @@ void latch_end(struct latch *latch)
 
 void latch_forked(struct latch *latch)
 {
-    if (!latch_is_ours(latch))
+    if (latch_is_anothers(latch)) /* what is written in a child is a page to be copied */
         atomic_store(&latch->word, 0);
 }

@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 
 SPARSE_HUGE _Atomic unsigned char own_descriptors[OWN_DESCRIPTOR_LIMIT];
+_Atomic unsigned own_lowest = OWN_DESCRIPTOR_LIMIT;
 static _Atomic int highest_own = -1;
 
 /*
@@ -41,6 +42,10 @@ void own_record(int descriptor)
     if ((unsigned)descriptor >= OWN_DESCRIPTOR_LIMIT)
         return;
     atomic_store(&own_descriptors[descriptor], 1);
+    unsigned lowest = atomic_load(&own_lowest);
+    while (lowest > (unsigned)descriptor &&
+           !atomic_compare_exchange_weak(&own_lowest, &lowest, (unsigned)descriptor)) {
+    }
     int highest = atomic_load(&highest_own);
     while (highest < descriptor &&
            !atomic_compare_exchange_weak(&highest_own, &highest, descriptor)) {

@@ -8,6 +8,7 @@
 
 #include "shim/lock/hidden.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #define OWN_DESCRIPTOR_LIMIT (1 << 20)
@@ -39,11 +40,13 @@ int own_anchor_number(void);
 int own_anchor_candidate(int index);
 
 extern HIDDEN _Atomic unsigned char own_descriptors[OWN_DESCRIPTOR_LIMIT];
+extern HIDDEN _Atomic unsigned own_lowest; /* that there has been */
 
-/* Is it the shim's own? One load: called on every close. */
+/* Is it the shim's own? One comparison for nearly all: called on every close. */
 static inline bool own_is(int descriptor)
 {
-    return (unsigned)descriptor < OWN_DESCRIPTOR_LIMIT && own_descriptors[descriptor] != 0;
+    return (unsigned)descriptor >= atomic_load_explicit(&own_lowest, memory_order_relaxed) &&
+           (unsigned)descriptor < OWN_DESCRIPTOR_LIMIT && own_descriptors[descriptor] != 0;
 }
 
 #endif

@@ -35,6 +35,31 @@ static void test_words(void **state)
     assert_int_equal(descriptor_next(0), -1);
 }
 
+/* The key and what fcntl is not to show share a word. */
+static void test_notes(void **state)
+{
+    (void)state;
+    const int numbers[] = {0, 5, DESCRIPTORS_LIMIT - 1};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        int number = numbers[i];
+        assert_int_equal(descriptor_key(number), 0);
+        descriptor_opened(number, true);
+        assert_true(descriptor_hides_nofollow(number));
+        assert_int_equal(descriptor_key(number), 0);
+        assert_true(descriptor_set(number, 1, UINT64_MAX - 1));
+        assert_true(descriptor_hides_nofollow(number));
+        assert_true(descriptor_key(number) == UINT64_MAX);
+        descriptor_opened(number, false);
+        assert_false(descriptor_hides_nofollow(number));
+        assert_int_equal(descriptor_key(number), 0);
+        assert_true(descriptor_set(number, 1, 78));
+        assert_false(descriptor_hides_nofollow(number));
+        assert_int_equal(descriptor_key(number), 79);
+        assert_int_equal(descriptor_take(number), 1);
+        descriptor_opened(number, false);
+    }
+}
+
 static void test_beyond_the_limit(void **state)
 {
     (void)state;
@@ -45,6 +70,8 @@ static void test_beyond_the_limit(void **state)
         assert_int_equal(descriptor_word(beyond[i]), 0);
         assert_int_equal(descriptor_take(beyond[i]), 0);
         assert_int_equal(descriptor_key(beyond[i]), 0);
+        descriptor_opened(beyond[i], true);
+        assert_false(descriptor_hides_nofollow(beyond[i]));
     }
 }
 
@@ -207,6 +234,7 @@ static void test_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_notes),
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_beyond_the_limit),
         cmocka_unit_test_setup(test_whole, forget),
