@@ -280,14 +280,21 @@ static bool lock_moves(struct wait *wait)
     return moves;
 }
 
-/* Looks at who waits for whom: 0 when that let us in, -EWOULDBLOCK to wait on, or an error. */
-static int look_at_relations(struct wait *wait)
+/*
+ * Looks at who waits for whom: 0 when that let us in, -EWOULDBLOCK to wait on, or an error. A lock
+ * that goes from one to the next has no holder that waits for us, so `last` apart that look, which
+ * is dear, waits for one that finds it at rest.
+ */
+static int look_at_relations(struct wait *wait, bool last)
 {
     struct lock *lock = wait->lock;
+    bool moves = lock_moves(wait);
+    if (moves && !last && !wait->behind_joined)
+        return -EWOULDBLOCK;
+    wait->looked = true;
     wait->behind_joined = false;
     if (borrow(wait))
         return lock_entrance_unless_held(lock);
-    bool moves = lock_moves(wait);
     if (level_holder_waits_for_us(lock, 0, !moves))
         return lock->dependents == DEPENDENTS_JOIN ? join(wait) : -EDEADLK;
     bool patient = !moves && registry_now() - wait->began >= PATIENCE;
@@ -431,8 +438,7 @@ static int wait_in_queue(struct wait *wait, struct registry_head *head)
         uint64_t now = registry_now();
         bool over = wait->timeout >= 0 && now - wait->began >= (uint64_t)wait->timeout;
         if (now >= wait->next_look || wait->behind_joined || (over && !wait->looked)) {
-            wait->looked = true;
-            result = look_at_relations(wait);
+            result = look_at_relations(wait, over);
             if (result != -EWOULDBLOCK) {
                 (void)registry_look(&wait->lock->registry, head);
                 return result;
