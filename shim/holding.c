@@ -35,7 +35,8 @@ static void note_for_lost_updates(struct touch *touch, int descriptor, int flags
         lost_update_read(table, touch->key);
         *word |= DESCRIPTOR_READ;
     } else if (lost_update_known(touch->key) && kernel_fstat(descriptor, &status) == 0) {
-        lost_update_written(table, touch->key, &status);
+        lost_update_written(table, touch->key,
+                            &(struct lost_update_file){&status, descriptor, NULL, false});
         *word |= DESCRIPTOR_READ;
     }
 }
@@ -120,7 +121,8 @@ uint32_t touch_before_close(int descriptor)
     if (undo_guards(tables_get(descriptor_table(word))))
         undo_stream(descriptor, NULL);
     if ((word & DESCRIPTOR_READ) != 0 && kernel_fstat(descriptor, &status) == 0)
-        lost_update_remember(tables_get(descriptor_table(word)), key, &status);
+        lost_update_remember(tables_get(descriptor_table(word)), key,
+                             &(struct lost_update_file){&status, descriptor, NULL, false});
     if (__builtin_expect(trace_on, 0))
         trace_event(TRACE_CLOSE, descriptor, 0);
     return descriptor_take(descriptor);

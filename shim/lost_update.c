@@ -6,6 +6,7 @@
 
 #include "shim/lock/busy.h"
 #include "shim/lock/kernel.h"
+#include "shim/lock/process.h"
 
 #include <string.h>
 
@@ -16,8 +17,9 @@ struct memory {
     int64_t modified, changed; /* nanoseconds */
     int64_t remembered;
     uint64_t generation, own_changes;
-    bool complete; /* the state has been noted (not only that it was read) */
-    bool absent;   /* it was not there */
+    uint64_t print; /* of the content; 0: its times tell, or it is too large */
+    bool complete;  /* the state has been noted (not only that it was read) */
+    bool absent;    /* it was not there */
 };
 
 static struct memory *memories;
@@ -98,42 +100,134 @@ static int64_t nanoseconds(struct timespec time)
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
-static void note_state(struct memory *memory, const struct table *table, const struct stat *status)
+/*
+ * Changed within the grain of file times before now, it may be changed once more and look the same.
+ */
+static bool may_hide(int64_t changed, int64_t now)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
+    return changed + time_grain() > now;
+}
+
+/* --- content --- */
+
+enum { PIECE = 4096, CONTENT_AT_MOST = 1 << 16 };
+
+/* Four sums side by side, each of every fourth word: one waits for the multiplication before it. */
+enum { LANES = 4, STRIDE = LANES * 8 };
+
+static uint64_t mixed(uint64_t sum, uint64_t word)
+{
+    sum = (sum ^ word) * 0x9e3779b97f4a7c15u;
+    return sum ^ sum >> 32;
+}
+
+static void add_to_print(uint64_t lanes[static LANES], const unsigned char *bytes)
+{
+    uint64_t words[LANES];
+    memcpy(words, bytes, STRIDE);
+    for (int i = 0; i < LANES; i++)
+        lanes[i] = mixed(lanes[i], words[i]);
+}
+
+/* Of all that the descriptor's file has; 0: that is not `size` bytes, or they can't be read. */
+static uint64_t print_of_open(int descriptor, uint64_t size)
+{
+    _Alignas(8) unsigned char piece[PIECE + STRIDE];
+    uint64_t lanes[LANES] = {1, 2, 3, size}, done = 0;
+    for (;;) {
+        ssize_t count = kernel_pread(descriptor, piece, PIECE, (off_t)done);
+        if (count <= 0 || (uint64_t)count > size - done) {
+            if (count != 0 || done != size)
+                return 0;
+            break;
+        }
+        memset(piece + count, 0, STRIDE);
+        for (ssize_t at = 0; at < count; at += STRIDE)
+            add_to_print(lanes, piece + at);
+        done += (uint64_t)count;
+    }
+    for (int i = 1; i < LANES; i++)
+        lanes[0] = mixed(lanes[0], lanes[i]);
+    return lanes[0] | 1;
+}
+
+static uint64_t print_of_path(int directory, const char *path, int flags, uint64_t size)
+{
+    int descriptor =
+        kernel_openat(directory, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | flags, 0);
+    if (descriptor < 0)
+        return 0;
+    uint64_t print = print_of_open(descriptor, size);
+    (void)kernel_close(descriptor);
+    return print;
+}
+
+/* 0: none, the file is large, or not to be read by us. */
+static uint64_t print_of(const struct lost_update_file *file)
+{
+    char itself[64];
+    uint64_t size = (uint64_t)file->status->st_size;
+    if (!S_ISREG(file->status->st_mode) || size > CONTENT_AT_MOST)
+        return 0;
+    if (file->path != NULL)
+        return print_of_path(file->descriptor, file->path, file->follow ? 0 : O_NOFOLLOW, size);
+    uint64_t print = print_of_open(file->descriptor, size);
+    if (print != 0)
+        return print;
+    /* Perhaps it is open for writing only. */
+    return print_of_path(AT_FDCWD, process_own_descriptor(itself, file->descriptor), 0, size);
+}
+
+/* --- states --- */
+
+static void note_state(struct memory *memory, const struct table *table, const struct stat *status,
+                       int64_t now, uint64_t print)
+{
     struct lock *lock = table->lock;
     memory->device = status->st_dev;
     memory->inode = status->st_ino;
     memory->size = (uint64_t)status->st_size;
     memory->modified = nanoseconds(status->st_mtim);
     memory->changed = nanoseconds(status->st_ctim);
-    memory->remembered = nanoseconds(now);
+    memory->remembered = now;
     memory->generation = lock_generation(lock);
     memory->own_changes = lock->own_changes;
+    memory->print = print;
     memory->complete = true;
     memory->absent = false;
 }
 
-static bool is_same(const struct memory *memory, const struct table *table,
-                    const struct stat *status)
+/* As far as can be told without its content. */
+enum sameness { DIFFERENT, PERHAPS_SAME, SAME };
+
+static enum sameness compare(const struct memory *memory, const struct table *table,
+                             const struct stat *status)
 {
     if (memory->absent || status == NULL)
-        return memory->absent && status == NULL;
+        return memory->absent && status == NULL ? SAME : DIFFERENT;
     if (memory->device != status->st_dev || memory->inode != status->st_ino ||
         memory->size != (uint64_t)status->st_size ||
-        memory->modified != nanoseconds(status->st_mtim) ||
-        memory->changed != nanoseconds(status->st_ctim))
-        return false;
+        memory->modified != nanoseconds(status->st_mtim))
+        return DIFFERENT;
+    if (memory->changed != nanoseconds(status->st_ctim))
+        return PERHAPS_SAME; /* a link to it was made or removed, as our own journal does */
     /*
-     * The same to the eye. If it was changed within the grain of file times before we looked, a
-     * later change may show no difference; then it counts whether others have written meanwhile.
+     * The same to the eye. Where that may hide a later change, it counts whether others have
+     * written meanwhile.
      */
-    bool may_hide = memory->changed + time_grain() > memory->remembered;
     const struct lock *lock = table->lock;
     bool others_wrote =
         lock->generation - memory->generation != lock->own_changes - memory->own_changes;
-    return !(may_hide && others_wrote);
+    return may_hide(memory->changed, memory->remembered) && others_wrote ? PERHAPS_SAME : SAME;
+}
+
+/* Is the file as we remember it? Asked with a copy of the memory, for it may have to be read. */
+static bool is_same(const struct memory *memory, const struct table *table,
+                    const struct lost_update_file *file)
+{
+    enum sameness same = compare(memory, table, file->status);
+    return same == SAME ||
+           (same == PERHAPS_SAME && memory->print != 0 && memory->print == print_of(file));
 }
 
 void lost_update_read(const struct table *table, uint64_t key)
@@ -159,25 +253,47 @@ void lost_update_missed(const struct table *table, uint64_t key)
     leave();
 }
 
-void lost_update_written(const struct table *table, uint64_t key, const struct stat *status)
+/* False: nothing complete is remembered. */
+static bool recall(uint64_t key, struct memory *copy)
 {
     if (capacity == 0 || !enter())
+        return false;
+    const struct memory *memory = find(key);
+    bool known = memory != NULL && memory->complete;
+    if (known)
+        *copy = *memory;
+    leave();
+    return known;
+}
+
+void lost_update_written(const struct table *table, uint64_t key,
+                         const struct lost_update_file *file)
+{
+    struct memory known;
+    if (!recall(key, &known) || !is_same(&known, table, file) || !enter())
         return;
     struct memory *memory = find(key);
-    if (memory != NULL && memory->complete && is_same(memory, table, status))
+    if (memory != NULL)
         memory->session = table->lock->acquisition;
     leave();
 }
 
-void lost_update_remember(const struct table *table, uint64_t key, const struct stat *status)
+void lost_update_remember(const struct table *table, uint64_t key,
+                          const struct lost_update_file *file)
 {
-    if (capacity == 0 || !enter())
+    struct timespec clock;
+    if (!lost_update_known(key))
+        return;
+    clock_gettime(CLOCK_REALTIME, &clock);
+    int64_t now = nanoseconds(clock);
+    uint64_t print = may_hide(nanoseconds(file->status->st_ctim), now) ? print_of(file) : 0;
+    if (!enter())
         return;
     struct memory *memory = find(key);
     /* Under `call` each change is an acquisition of its own; what we saw last is what counts. */
     if (memory != NULL &&
         (memory->session == table->lock->acquisition || table->settings.scope == SCOPE_CALL))
-        note_state(memory, table, status);
+        note_state(memory, table, file->status, now, print);
     leave();
 }
 
@@ -215,12 +331,9 @@ bool lost_update_concerns(const struct table *table, uint64_t key)
     return concerns;
 }
 
-bool lost_update_threatens(const struct table *table, uint64_t key, const struct stat *status)
+bool lost_update_threatens(const struct table *table, uint64_t key,
+                           const struct lost_update_file *file)
 {
-    if (!enter())
-        return false;
-    const struct memory *memory = find(key);
-    bool threatens = memory != NULL && memory->complete && !is_same(memory, table, status);
-    leave();
-    return threatens;
+    struct memory known;
+    return recall(key, &known) && !is_same(&known, table, file);
 }

@@ -11,6 +11,14 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+/* A file, and where its content can be had, should its times not tell. */
+struct lost_update_file {
+    const struct stat *status; /* NULL: it is not there */
+    int descriptor;            /* open on it; or the directory that the path is relative to */
+    const char *path;          /* or NULL */
+    bool follow;
+};
+
 /* The file has been opened for reading, in this session of the lock. */
 void lost_update_read(const struct table *table, uint64_t key);
 
@@ -18,10 +26,12 @@ void lost_update_read(const struct table *table, uint64_t key);
 void lost_update_missed(const struct table *table, uint64_t key);
 
 /* The file has been opened for writing only, unread: if it is as we left it, that is as good. */
-void lost_update_written(const struct table *table, uint64_t key, const struct stat *status);
+void lost_update_written(const struct table *table, uint64_t key,
+                         const struct lost_update_file *file);
 
 /* The session with the file ends, or we have put it in place ourselves: this is how it is now. */
-void lost_update_remember(const struct table *table, uint64_t key, const struct stat *status);
+void lost_update_remember(const struct table *table, uint64_t key,
+                          const struct lost_update_file *file);
 
 /* We have removed it: that is how it is now, as far as we know. */
 void lost_update_removed(const struct table *table, uint64_t key);
@@ -32,11 +42,9 @@ bool lost_update_known(uint64_t key);
 /* Do we remember a file under this key that was not read in this session? */
 bool lost_update_concerns(const struct table *table, uint64_t key);
 
-/*
- * Would replacing the file, which is now as `status` says (NULL: it is not there), undo somebody
- * else's change?
- */
-bool lost_update_threatens(const struct table *table, uint64_t key, const struct stat *status);
+/* Would replacing the file, as it is now, undo somebody else's change? */
+bool lost_update_threatens(const struct table *table, uint64_t key,
+                           const struct lost_update_file *file);
 
 /* In a forked child: a thread that was inside is not there any more. */
 void lost_update_forked(void);

@@ -136,10 +136,10 @@ bool touch_place(struct touch *touch, const struct place *place, enum touch_kind
 }
 
 static void judge_replacement(struct touch *touch, const struct table *table, uint64_t key,
-                              const struct stat *status)
+                              const struct lost_update_file *file)
 {
-    if (!lost_update_threatens(table, key, status)) {
-        touch->creates = status == NULL;
+    if (!lost_update_threatens(table, key, file)) {
+        touch->creates = file->status == NULL;
         return;
     }
     lock_tell(table->lock, &(struct lock_notice){.kind = EVENT_LOST_UPDATE, .error = ESTALE});
@@ -164,9 +164,10 @@ static void check_lost_update(struct touch *touch, const struct place *place, in
         return;
     int result = kernel_fstatat(directory, path, &status, follow ? 0 : AT_SYMLINK_NOFOLLOW);
     if (result == 0 && kind != TOUCH_CREATE)
-        judge_replacement(touch, place->table, place->key, &status);
+        judge_replacement(touch, place->table, place->key,
+                          &(struct lost_update_file){&status, directory, path, follow});
     else if (result == -ENOENT && kind != TOUCH_REMOVE)
-        judge_replacement(touch, place->table, place->key, NULL);
+        judge_replacement(touch, place->table, place->key, &(struct lost_update_file){0});
 }
 
 void touch_check_descriptor(struct touch *touch, int descriptor)
@@ -174,7 +175,8 @@ void touch_check_descriptor(struct touch *touch, int descriptor)
     struct stat status;
     if (may_lose_update(touch, touch->tables[0], touch->key) &&
         kernel_fstat(descriptor, &status) == 0)
-        judge_replacement(touch, touch->tables[0], touch->key, &status);
+        judge_replacement(touch, touch->tables[0], touch->key,
+                          &(struct lost_update_file){&status, descriptor, NULL, false});
 }
 
 /* A link at the end may lead in, or out to another table. */
@@ -337,7 +339,8 @@ void touch_replaced(struct touch *touch, int directory, const char *path)
         kernel_fstatat(directory, path, &status, AT_SYMLINK_NOFOLLOW) != 0)
         return;
     lost_update_read(table, touch->key);
-    lost_update_remember(table, touch->key, &status);
+    lost_update_remember(table, touch->key,
+                         &(struct lost_update_file){&status, directory, path, false});
 }
 
 void touch_removed(struct touch *touch)

@@ -246,16 +246,44 @@ static void find_first(struct registry *registry, uint32_t waiting, struct scan 
         consider(first, scan->next - 1, waiter);
 }
 
+/*
+ * Told without a look into /proc, which is dear, but for every so many wakes that were not heard:
+ * the pid may be another's by now.
+ */
+static bool is_found_gone(const struct registry *registry, const struct registry_waiter *waiter)
+{
+    enum { LOOK_EACH = 64 };
+    if (waiter->wake % LOOK_EACH == LOOK_EACH - 1 || waiter->boot != registry->boot)
+        return is_gone(registry, waiter);
+    return waiter->pid_namespace == registry->pid_namespace &&
+           kernel_kill(waiter->process, 0) == -ESRCH;
+}
+
+/* One who was killed waiting would be looked after at every release. */
+static void clear_the_dead(struct registry *registry, const struct first *first, struct scan *scan)
+{
+    for (int i = 0; i < first->count; i++) {
+        if (!is_found_gone(registry, &first->waiters[i]))
+            continue;
+        clear(registry, first->slots[i]);
+        scan->seen--;
+        scan->waiting -= scan->waiting != 0;
+    }
+}
+
 void registry_wake(struct registry *registry, uint32_t waiting)
 {
     struct scan scan;
     struct first first;
+    int asleep = 0;
     find_first(registry, waiting, &scan, &first);
-    for (int i = 0; i < first.count && !wake(registry, first.slots[i]); i++) {
-    }
+    while (asleep < first.count && !wake(registry, first.slots[asleep]))
+        asleep++;
+    if (asleep == first.count)
+        clear_the_dead(registry, &first, &scan);
     /* Nobody there: a count that is wrong would be looked after at every release. */
     static const uint32_t none;
-    if (first.count == 0)
+    if (scan.seen == 0)
         (void)registry_write(registry, REGISTRY_OFFSET(head.waiting), &none, sizeof none);
     else
         correct_count(&scan);

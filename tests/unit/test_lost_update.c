@@ -8,8 +8,12 @@
 
 #include "shim/lost_update.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,11 +36,19 @@ static void next_session(uint64_t changes)
     lock.generation += changes;
 }
 
+/* A file of which no more is known than this. */
+static const struct lost_update_file *just(const struct stat *status)
+{
+    static _Thread_local struct lost_update_file file;
+    file = (struct lost_update_file){status, -1, NULL, false};
+    return &file;
+}
+
 static uint64_t read_and_remember(const struct stat *status)
 {
     uint64_t key = next_key += 2;
     lost_update_read(&table, key);
-    lost_update_remember(&table, key, status);
+    lost_update_remember(&table, key, just(status));
     return key;
 }
 
@@ -46,7 +58,7 @@ static void test_nothing_is_known(void **state)
     (void)state;
     assert_false(lost_update_known(7));
     assert_false(lost_update_concerns(&table, 7));
-    assert_false(lost_update_threatens(&table, 7, &status));
+    assert_false(lost_update_threatens(&table, 7, just(&status)));
     lost_update_removed(&table, 7);
     assert_false(lost_update_known(7));
 }
@@ -58,7 +70,7 @@ static void test_no_key(void **state)
     (void)read_and_remember(&status);
     lost_update_read(&table, 0);
     lost_update_removed(&table, 0);
-    lost_update_remember(&table, 0, &status);
+    lost_update_remember(&table, 0, just(&status));
     assert_false(lost_update_known(0));
     assert_false(lost_update_concerns(&table, 0));
 }
@@ -72,9 +84,9 @@ static void test_unchanged(void **state)
     assert_false(lost_update_concerns(&table, key)); /* read in this session */
     next_session(0);
     assert_true(lost_update_concerns(&table, key));
-    assert_false(lost_update_threatens(&table, key, &status));
+    assert_false(lost_update_threatens(&table, key, just(&status)));
     next_session(5); /* others have changed other files */
-    assert_false(lost_update_threatens(&table, key, &status));
+    assert_false(lost_update_threatens(&table, key, just(&status)));
 }
 
 static void test_changed(void **state)
@@ -85,8 +97,8 @@ static void test_changed(void **state)
     next_session(1);
     const struct stat changes[] = {status_of(9, 2, 3), status_of(1, 9, 3), status_of(1, 2, 9)};
     for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++)
-        assert_true(lost_update_threatens(&table, key, &changes[i]));
-    assert_true(lost_update_threatens(&table, key, NULL));
+        assert_true(lost_update_threatens(&table, key, just(&changes[i])));
+    assert_true(lost_update_threatens(&table, key, just(NULL)));
     lost_update_read(&table, key); /* it is read again: then it may be replaced */
     assert_false(lost_update_concerns(&table, key));
 }
@@ -100,12 +112,105 @@ static void test_within_a_tick(void **state)
     status.st_mtim = status.st_ctim;
     uint64_t key = read_and_remember(&status);
     next_session(0);
-    assert_false(lost_update_threatens(&table, key, &status));
+    assert_false(lost_update_threatens(&table, key, just(&status)));
     lock.generation++;
     lock.own_changes++;
-    assert_false(lost_update_threatens(&table, key, &status));
+    assert_false(lost_update_threatens(&table, key, just(&status)));
     next_session(1);
-    assert_true(lost_update_threatens(&table, key, &status));
+    assert_true(lost_update_threatens(&table, key, just(&status)));
+}
+
+/* A file that was just changed, by the ways in which its content can be had. */
+struct real_file {
+    char path[64];
+    int reading, writing;
+    struct stat status;
+};
+
+static struct real_file make_real_file(size_t size)
+{
+    struct real_file file = {.path = "/tmp/lockshim-lost-update-XXXXXX"};
+    char *content = calloc(1, size);
+    file.writing = mkstemp(file.path);
+    assert_true(file.writing >= 0 && content != NULL);
+    assert_int_equal(pwrite(file.writing, content, size, 0), size);
+    free(content);
+    assert_int_equal(close(file.writing), 0);
+    file.writing = open(file.path, O_WRONLY | O_CLOEXEC);
+    file.reading = open(file.path, O_RDONLY | O_CLOEXEC);
+    assert_true(file.writing >= 0 && file.reading >= 0);
+    assert_int_equal(fstat(file.reading, &file.status), 0);
+    (void)clock_gettime(CLOCK_REALTIME, &file.status.st_ctim); /* now, however slow this is */
+    return file;
+}
+
+static void remove_real_file(struct real_file *file)
+{
+    assert_int_equal(close(file->reading), 0);
+    assert_int_equal(close(file->writing), 0);
+    assert_int_equal(unlink(file->path), 0);
+}
+
+/* Within a tick, and others have written: then the content tells. */
+static void test_content(void **state)
+{
+    struct real_file file = make_real_file(10000);
+    const struct lost_update_file ways[] = {{&file.status, file.reading, NULL, false},
+                                            {&file.status, file.writing, NULL, false},
+                                            {&file.status, AT_FDCWD, file.path, false},
+                                            {&file.status, AT_FDCWD, file.path, true}};
+    enum { WAYS = sizeof ways / sizeof ways[0] };
+    (void)state;
+    for (size_t i = 0; i < WAYS; i++) {
+        uint64_t key = next_key += 2;
+        lost_update_read(&table, key);
+        (void)clock_gettime(CLOCK_REALTIME, &file.status.st_ctim);
+        lost_update_remember(&table, key, &ways[i]);
+        next_session(1);
+        for (size_t j = 0; j < WAYS; j++) {
+            assert_false(lost_update_threatens(&table, key, &ways[j]));
+            for (off_t at = 0; at < 10000; at += 4999) { /* the same to the eye */
+                assert_int_equal(pwrite(file.writing, "x", 1, at), 1);
+                assert_true(lost_update_threatens(&table, key, &ways[j]));
+                assert_int_equal(pwrite(file.writing, "", 1, at), 1);
+            }
+            assert_int_equal(ftruncate(file.writing, 9999), 0);
+            assert_true(lost_update_threatens(&table, key, &ways[j]));
+            assert_int_equal(ftruncate(file.writing, 10000), 0);
+        }
+        /* A link to it was made, which is no change of the content. */
+        struct stat linked = file.status;
+        linked.st_ctim.tv_sec++;
+        assert_false(lost_update_threatens(
+            &table, key, &(struct lost_update_file){&linked, file.reading, NULL, false}));
+        linked.st_mtim.tv_sec++;
+        assert_true(lost_update_threatens(
+            &table, key, &(struct lost_update_file){&linked, file.reading, NULL, false}));
+        lost_update_written(&table, key, &ways[i]);
+        assert_false(lost_update_concerns(&table, key));
+    }
+    remove_real_file(&file);
+}
+
+/* Without content there is doubt as before: the file is large, or is none by now. */
+static void test_no_content(void **state)
+{
+    struct real_file large = make_real_file((1 << 16) + 1), pipe = make_real_file(1);
+    struct real_file *files[] = {&large, &pipe};
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct lost_update_file file = {&files[i]->status, AT_FDCWD, files[i]->path, false};
+        uint64_t key = next_key += 2;
+        lost_update_read(&table, key);
+        (void)clock_gettime(CLOCK_REALTIME, &files[i]->status.st_ctim);
+        lost_update_remember(&table, key, &file);
+        next_session(1);
+        assert_int_equal(lost_update_threatens(&table, key, &file), i == 0);
+        assert_int_equal(unlink(files[i]->path), 0);
+        assert_int_equal(mkfifo(files[i]->path, 0600), 0);
+        assert_true(lost_update_threatens(&table, key, &file));
+        remove_real_file(files[i]);
+    }
 }
 
 static void test_absent(void **state)
@@ -115,13 +220,13 @@ static void test_absent(void **state)
     uint64_t key = next_key += 2;
     lost_update_missed(&table, key);
     next_session(0);
-    assert_false(lost_update_threatens(&table, key, NULL));
-    assert_true(lost_update_threatens(&table, key, &status)); /* somebody else has made it */
+    assert_false(lost_update_threatens(&table, key, just(NULL)));
+    assert_true(lost_update_threatens(&table, key, just(&status))); /* somebody else has made it */
     key = read_and_remember(&status);
     lost_update_removed(&table, key);
     next_session(0);
-    assert_false(lost_update_threatens(&table, key, NULL));
-    assert_true(lost_update_threatens(&table, key, &status));
+    assert_false(lost_update_threatens(&table, key, just(NULL)));
+    assert_true(lost_update_threatens(&table, key, just(&status)));
 }
 
 static void test_written_unread(void **state)
@@ -130,16 +235,16 @@ static void test_written_unread(void **state)
     (void)state;
     uint64_t key = read_and_remember(&status);
     next_session(0);
-    lost_update_written(&table, key, &status); /* it is as we left it */
+    lost_update_written(&table, key, just(&status)); /* it is as we left it */
     assert_false(lost_update_concerns(&table, key));
-    lost_update_remember(&table, key, &other);
+    lost_update_remember(&table, key, just(&other));
     next_session(0);
-    assert_false(lost_update_threatens(&table, key, &other));
+    assert_false(lost_update_threatens(&table, key, just(&other)));
     next_session(1);
-    lost_update_written(&table, key, &status); /* it is not */
+    lost_update_written(&table, key, just(&status)); /* it is not */
     assert_true(lost_update_concerns(&table, key));
-    lost_update_remember(&table, key, &status);
-    assert_true(lost_update_threatens(&table, key, &status));
+    lost_update_remember(&table, key, just(&status));
+    assert_true(lost_update_threatens(&table, key, just(&status)));
 }
 
 static void test_many(void **state)
@@ -155,8 +260,8 @@ static void test_many(void **state)
     for (uint64_t i = 0; i < FILES; i++) {
         struct stat status = status_of(i, (off_t)i, 3), other = status_of(i, (off_t)i + 1, 3);
         assert_true(lost_update_concerns(&table, first + 2 * i));
-        assert_false(lost_update_threatens(&table, first + 2 * i, &status));
-        assert_true(lost_update_threatens(&table, first + 2 * i, &other));
+        assert_false(lost_update_threatens(&table, first + 2 * i, just(&status)));
+        assert_true(lost_update_threatens(&table, first + 2 * i, just(&other)));
     }
 }
 
@@ -199,7 +304,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing_is_known),   cmocka_unit_test(test_no_key),
         cmocka_unit_test(test_unchanged),          cmocka_unit_test(test_changed),
-        cmocka_unit_test(test_within_a_tick),      cmocka_unit_test(test_absent),
+        cmocka_unit_test(test_within_a_tick),      cmocka_unit_test(test_content),
+        cmocka_unit_test(test_no_content),         cmocka_unit_test(test_absent),
         cmocka_unit_test(test_written_unread),     cmocka_unit_test(test_many),
         cmocka_unit_test(test_fork_among_threads),
     };

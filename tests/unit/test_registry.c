@@ -450,6 +450,43 @@ static void test_queue_of_the_dead(void **state)
     registry_close(&registry);
 }
 
+/* Some were killed waiting, and nobody waits any more: who lets go clears their places. */
+static void test_the_dead_are_not_woken_for_ever(void **state)
+{
+    enum { DEAD = 10 };
+    uint64_t start;
+    uint32_t wake;
+    (void)state;
+    struct registry registry = opened();
+    pid_t dead = dead_process(&start);
+    struct registry_waiter gone = waiter_of(dead, 1), self = waiter_of(getpid(), 2),
+                           elsewhere = waiter_of(dead, 3);
+    elsewhere.pid_namespace++;
+    gone.start_time = elsewhere.start_time = start;
+    for (int i = 0; i < DEAD; i++)
+        assert_true(registry_wait_begin(&registry, &gone) >= 0);
+    for (int i = 0; i < DEAD; i++)
+        registry_wake(&registry, map_of(&registry)->head.waiting);
+    assert_int_equal(map_of(&registry)->head.waiting, 0);
+    for (int i = 0; i < REGISTRY_WAITERS; i++)
+        assert_int_equal(map_of(&registry)->waiters[i].process, 0);
+    /* The pid is another's by now. */
+    struct registry_waiter former = waiter_of(getpid(), 1);
+    former.start_time--;
+    assert_true(registry_wait_begin(&registry, &former) >= 0);
+    for (int i = 0; i < 64; i++)
+        registry_wake(&registry, map_of(&registry)->head.waiting);
+    assert_int_equal(map_of(&registry)->head.waiting, 0);
+    int slot = registry_wait_begin(&registry, &self),
+        other = registry_wait_begin(&registry, &elsewhere);
+    (void)registry_wait_begin(&registry, &gone);
+    registry_wake(&registry, 0);
+    assert_int_equal(map_of(&registry)->head.waiting, 2);
+    assert_true(registry_wait_check(&registry, slot, &self, &wake));
+    assert_true(registry_wait_check(&registry, other, &elsewhere, &wake)); /* who knows? */
+    registry_close(&registry);
+}
+
 /* A wake that counted on a waiter who is not there sets the count right. */
 static void test_wrong_count(void **state)
 {
@@ -568,6 +605,7 @@ int main(void)
         TEST(test_who_is_gone),
         TEST(test_first_thread_has_ended),
         TEST(test_queue_of_the_dead),
+        TEST(test_the_dead_are_not_woken_for_ever),
         TEST(test_wrong_count),
         TEST(test_buckets),
         TEST(test_times),
