@@ -16,11 +16,12 @@
 
 /* The word: the table's index + 1, and these. */
 #define DESCRIPTOR_TABLE 0xffffu
-#define DESCRIPTOR_COUNTED (1u << 16)  /* holds the lock while it is open */
-#define DESCRIPTOR_WRITABLE (1u << 17) /* the table can be changed through it */
-#define DESCRIPTOR_READ (1u << 18)     /* the file has been read: remember its state at the end */
+#define DESCRIPTOR_COUNTED (1u << 16)      /* holds the lock while it is open */
+#define DESCRIPTOR_WRITABLE (1u << 17)     /* the table can be changed through it */
+#define DESCRIPTOR_READ (1u << 18)         /* the file has been read: remember its state */
 #define DESCRIPTOR_PROGRAM_LOCK (1u << 19) /* no table's: the program flocked a lock file by it */
 #define DESCRIPTOR_TRACED (1u << 20)       /* that it is written through has been recorded */
+#define DESCRIPTOR_MAPPED (1u << 21)       /* shared and writable, under `call` */
 
 /*
  * What is kept of the numbers, in memory that is touched only where descriptors stand. The notes

@@ -23,22 +23,45 @@ static uint32_t word_for(const struct table *table, int flags)
     return word;
 }
 
+/*
+ * Under `session` what is read is remembered as the session with it ends. Under `call` it is not
+ * locked until then, so that is done here, and again with each change of our own.
+ */
 static void note_for_lost_updates(struct touch *touch, int descriptor, int flags, uint32_t *word)
 {
     const struct table *table = touch->tables[touch->count - 1];
-    if (touch_scope(table) < SCOPE_SESSION || (flags & (O_PATH | O_DIRECTORY)) != 0)
+    enum scope scope = touch_scope(table);
+    if (scope < SCOPE_SESSION || (flags & (O_PATH | O_DIRECTORY)) != 0)
         return;
     struct stat status;
+    const struct lost_update_file file = {&status, descriptor, NULL, false};
+    bool known = lost_update_known(touch->key);
     if ((flags & O_TRUNC) != 0 || touch->creates || (flags & O_ACCMODE) != O_WRONLY) {
-        if ((flags & O_TRUNC) != 0 && !lost_update_known(touch->key))
+        if ((flags & O_TRUNC) != 0 && !known)
             return; /* replaced unread, and never read: nothing to remember */
         lost_update_read(table, touch->key);
         *word |= DESCRIPTOR_READ;
-    } else if (lost_update_known(touch->key) && kernel_fstat(descriptor, &status) == 0) {
-        lost_update_written(table, touch->key,
-                            &(struct lost_update_file){&status, descriptor, NULL, false});
+        if (scope == SCOPE_CALL && kernel_fstat(descriptor, &status) == 0)
+            lost_update_remember(table, touch->key, &file);
+    } else if (known && kernel_fstat(descriptor, &status) == 0) {
+        (void)lost_update_resumes(table, touch->key, &file);
         *word |= DESCRIPTOR_READ;
     }
+}
+
+/* A table's descriptor is closed: what is behind it was ours until now, or is left to others. */
+static void remember_at_close(const struct table *table, int descriptor, uint32_t word)
+{
+    struct stat status;
+    bool call = touch_scope(table) == SCOPE_CALL;
+    uint64_t key = descriptor_key(descriptor);
+    if (call && (word & (DESCRIPTOR_COUNTED | DESCRIPTOR_MAPPED)) == 0)
+        return;
+    if (kernel_fstat(descriptor, &status) != 0)
+        return;
+    if (call && (word & DESCRIPTOR_MAPPED) != 0) /* changed unseen, by ourselves */
+        lost_update_read(table, key);
+    lost_update_remember(table, key, &(struct lost_update_file){&status, descriptor, NULL, false});
 }
 
 void touch_missed(struct touch *touch)
@@ -116,13 +139,11 @@ uint32_t touch_before_close(int descriptor)
         close_program_lock(descriptor);
         return 0;
     }
-    uint64_t key = descriptor_key(descriptor);
-    struct stat status;
-    if (undo_guards(tables_get(descriptor_table(word))))
+    const struct table *table = tables_get(descriptor_table(word));
+    if (undo_guards(table))
         undo_stream(descriptor, NULL);
-    if ((word & DESCRIPTOR_READ) != 0 && kernel_fstat(descriptor, &status) == 0)
-        lost_update_remember(tables_get(descriptor_table(word)), key,
-                             &(struct lost_update_file){&status, descriptor, NULL, false});
+    if ((word & DESCRIPTOR_READ) != 0)
+        remember_at_close(table, descriptor, word);
     if (__builtin_expect(trace_on, 0))
         trace_event(TRACE_CLOSE, descriptor, 0);
     return descriptor_take(descriptor);
@@ -231,8 +252,9 @@ void touch_move_own(int descriptor)
 
 /* --- mappings --- */
 
-void touch_mapped(void *address, size_t size, uint32_t word, bool writable)
+void touch_mapped(void *address, size_t size, int descriptor, bool writable)
 {
+    uint32_t word = descriptor_word(descriptor);
     struct table *table = tables_get(descriptor_table(word));
     enum scope scope = touch_scope(table);
     if (scope < SCOPE_SESSION || (scope == SCOPE_CALL && !writable) || !touch_is_own_process())
@@ -240,6 +262,8 @@ void touch_mapped(void *address, size_t size, uint32_t word, bool writable)
     if (lock_enter(table->lock, table->settings.timeout, 0) != 0)
         return;
     mappings_add(address, size, table->index);
+    if (scope == SCOPE_CALL)
+        descriptor_change(descriptor, 0, DESCRIPTOR_MAPPED);
 }
 
 static void leave_table(unsigned index)

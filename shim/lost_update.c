@@ -209,16 +209,17 @@ static enum sameness compare(const struct memory *memory, const struct table *ta
         memory->size != (uint64_t)status->st_size ||
         memory->modified != nanoseconds(status->st_mtim))
         return DIFFERENT;
-    if (memory->changed != nanoseconds(status->st_ctim))
-        return PERHAPS_SAME; /* a link to it was made or removed, as our own journal does */
     /*
-     * The same to the eye. Where that may hide a later change, it counts whether others have
-     * written meanwhile.
+     * The same to the eye: perhaps because a change of it was hidden, or its time was set back. But
+     * a link or a mode that changed (as by our own journal) is no change of its content. Where that
+     * may be so, it counts whether others have written meanwhile.
      */
     const struct lock *lock = table->lock;
     bool others_wrote =
         lock->generation - memory->generation != lock->own_changes - memory->own_changes;
-    return may_hide(memory->changed, memory->remembered) && others_wrote ? PERHAPS_SAME : SAME;
+    bool in_doubt = memory->changed != nanoseconds(status->st_ctim) ||
+                    may_hide(memory->changed, memory->remembered);
+    return in_doubt && others_wrote ? PERHAPS_SAME : SAME;
 }
 
 /* Is the file as we remember it? Asked with a copy of the memory, for it may have to be read. */
@@ -266,16 +267,17 @@ static bool recall(uint64_t key, struct memory *copy)
     return known;
 }
 
-void lost_update_written(const struct table *table, uint64_t key,
+bool lost_update_resumes(const struct table *table, uint64_t key,
                          const struct lost_update_file *file)
 {
     struct memory known;
     if (!recall(key, &known) || !is_same(&known, table, file) || !enter())
-        return;
+        return false;
     struct memory *memory = find(key);
     if (memory != NULL)
         memory->session = table->lock->acquisition;
     leave();
+    return memory != NULL;
 }
 
 void lost_update_remember(const struct table *table, uint64_t key,
@@ -290,9 +292,7 @@ void lost_update_remember(const struct table *table, uint64_t key,
     if (!enter())
         return;
     struct memory *memory = find(key);
-    /* Under `call` each change is an acquisition of its own; what we saw last is what counts. */
-    if (memory != NULL &&
-        (memory->session == table->lock->acquisition || table->settings.scope == SCOPE_CALL))
+    if (memory != NULL && memory->session == table->lock->acquisition)
         note_state(memory, table, file->status, now, print);
     leave();
 }

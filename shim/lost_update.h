@@ -25,11 +25,17 @@ void lost_update_read(const struct table *table, uint64_t key);
 /* It was to be opened for reading, and was not there: that is what the process has read. */
 void lost_update_missed(const struct table *table, uint64_t key);
 
-/* The file has been opened for writing only, unread: if it is as we left it, that is as good. */
-void lost_update_written(const struct table *table, uint64_t key,
+/*
+ * The file is about to be changed in part, unread in this session. True: it is as we left it, which
+ * is as good.
+ */
+bool lost_update_resumes(const struct table *table, uint64_t key,
                          const struct lost_update_file *file);
 
-/* The session with the file ends, or we have put it in place ourselves: this is how it is now. */
+/*
+ * What was read or resumed in this session is now like this: the session with it ends, or we have
+ * changed it, or put it in place ourselves.
+ */
 void lost_update_remember(const struct table *table, uint64_t key,
                           const struct lost_update_file *file);
 

@@ -108,6 +108,8 @@ static bool touch_table(struct touch *touch, struct table *table, enum touch_kin
         return false;
     touch->error = 0;
     touch->creates = false;
+    touch->renews = -1;
+    touch->renews_path = NULL;
     touch->saved = false;
     touch->turn = NO_TURN;
     touch->cut = 0;
@@ -262,8 +264,16 @@ bool touch_cut(struct touch *touch, const char *path, int64_t length)
     if (!start_guarding() || !touch_is_text(path))
         return false;
     struct place place = find_finally(AT_FDCWD, path, true);
-    return touch_and_save(touch, &place, AT_FDCWD, path, true, TOUCH_REMOVE,
-                          length > 0 ? (uint64_t)length : 0);
+    if (!touch_and_save(touch, &place, AT_FDCWD, path, true, TOUCH_REMOVE,
+                        length > 0 ? (uint64_t)length : 0))
+        return false;
+    /* What is left of it is as we know it: it was not refused. */
+    if (touch->error == 0 && touch_scope(place.table) >= SCOPE_SESSION &&
+        lost_update_known(place.key) && touch_is_own_process()) {
+        lost_update_read(place.table, place.key);
+        touch->renews_path = path;
+    }
+    return true;
 }
 
 static bool is_journaled(const struct place *place)
@@ -361,6 +371,31 @@ static void trace_change(const struct touch *touch, int descriptor, uint32_t wor
     }
 }
 
+/* Under `call`, where a descriptor that is open does not keep others away. */
+static void renew_when_done(struct touch *touch, const struct table *table, int descriptor,
+                            uint32_t word, enum touch_kind kind)
+{
+    struct stat status;
+    if (kind >= TOUCH_CHANGE && (word & DESCRIPTOR_READ) != 0 && touch->error == 0 &&
+        touch_scope(table) == SCOPE_CALL && touch_is_own_process() &&
+        kernel_fstat(descriptor, &status) == 0 &&
+        lost_update_resumes(table, touch->key,
+                            &(struct lost_update_file){&status, descriptor, NULL, false}))
+        touch->renews = descriptor;
+}
+
+static void renew(const struct touch *touch)
+{
+    struct stat status;
+    struct lost_update_file file = {&status, touch->renews, NULL, false};
+    if (touch->renews_path != NULL)
+        file = (struct lost_update_file){&status, AT_FDCWD, touch->renews_path, true};
+    int result = file.path != NULL ? kernel_fstatat(AT_FDCWD, file.path, &status, 0)
+                                   : kernel_fstat(file.descriptor, &status);
+    if (result == 0)
+        lost_update_remember(touch->tables[0], touch->key, &file);
+}
+
 static bool touch_open_file(struct touch *touch, int descriptor, uint32_t word,
                             enum touch_kind kind, const struct touch_range *range)
 {
@@ -371,6 +406,7 @@ static bool touch_open_file(struct touch *touch, int descriptor, uint32_t word,
         return false;
     if (__builtin_expect(trace_on, 0))
         trace_change(touch, descriptor, word, kind);
+    renew_when_done(touch, table, descriptor, word, kind);
     if (kind >= TOUCH_CHANGE && undo_guards(table))
         undo_descriptor(touch, table, descriptor, range);
     if (touch->counted[0])
@@ -394,6 +430,8 @@ void touch_end(struct touch *touch)
 {
     int error = errno;
     undo_end_turn(touch);
+    if (__builtin_expect(touch->renews >= 0 || touch->renews_path != NULL, 0) && touch->error == 0)
+        renew(touch);
     for (int i = 0; i < touch->count; i++) {
         if (touch->counted[i])
             fence_end(&touch->tables[i]->lock->fence);

@@ -48,6 +48,9 @@ struct touch {
     bool saved;                 /* the undo journal has all of its content */
     enum { NO_TURN, OUR_TURN, TURN_BELOW } turn; /* undo_end_turn() is due */
     bool creates;                                /* it was missing, as this process remembers it */
+    /* A file that was as this process remembers it, and is remembered anew behind the call. */
+    int renews;              /* its descriptor, or -1 */
+    const char *renews_path; /* or its path, or NULL */
     int cancel_state;
 };
 
@@ -208,7 +211,7 @@ void touch_move_own(int descriptor);
  * A mapping of a table's file holds the lock as a descriptor does, until it is gone; under `call`
  * only one that can be written, now or after an mprotect.
  */
-void touch_mapped(void *address, size_t size, uint32_t word, bool writable);
+void touch_mapped(void *address, size_t size, int descriptor, bool writable);
 void touch_unmapped(void *address, size_t size);
 void touch_remapped(void *old_address, size_t old_size, void *address, size_t size, bool copied);
 

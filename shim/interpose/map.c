@@ -30,7 +30,7 @@ static void *map(void *(*real)(void *, size_t, int, int, int, off64_t), void *ad
     if (!touched)
         return result;
     if (result != MAP_FAILED)
-        touch_mapped(result, size, word,
+        touch_mapped(result, size, descriptor,
                      (flags & MAP_TYPE) != MAP_PRIVATE && (word & DESCRIPTOR_WRITABLE) != 0);
     touch_end(&touch);
     return result;

@@ -186,7 +186,7 @@ static void test_content(void **state)
         linked.st_mtim.tv_sec++;
         assert_true(lost_update_threatens(
             &table, key, &(struct lost_update_file){&linked, file.reading, NULL, false}));
-        lost_update_written(&table, key, &ways[i]);
+        (void)lost_update_resumes(&table, key, &ways[i]);
         assert_false(lost_update_concerns(&table, key));
     }
     remove_real_file(&file);
@@ -235,13 +235,13 @@ static void test_written_unread(void **state)
     (void)state;
     uint64_t key = read_and_remember(&status);
     next_session(0);
-    lost_update_written(&table, key, just(&status)); /* it is as we left it */
+    (void)lost_update_resumes(&table, key, just(&status)); /* it is as we left it */
     assert_false(lost_update_concerns(&table, key));
     lost_update_remember(&table, key, just(&other));
     next_session(0);
     assert_false(lost_update_threatens(&table, key, just(&other)));
     next_session(1);
-    lost_update_written(&table, key, just(&status)); /* it is not */
+    (void)lost_update_resumes(&table, key, just(&status)); /* it is not */
     assert_true(lost_update_concerns(&table, key));
     lost_update_remember(&table, key, just(&status));
     assert_true(lost_update_threatens(&table, key, just(&status)));
