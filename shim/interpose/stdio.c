@@ -120,6 +120,16 @@ INTERPOSE FILE *_IO_fopen(const char *path, const char *mode)
                             : REAL(_IO_fopen)(path, mode);
 }
 
+/*
+ * How a file is as it is closed is remembered before the kernel closes it: what libc would flush
+ * then is flushed first. Returns the errno where that fails, or 0.
+ */
+static int flush_before_close(FILE *stream, uint32_t word)
+{
+    bool matters = (word & DESCRIPTOR_READ) != 0 && __fpending(stream) > 0;
+    return matters && fflush(stream) != 0 ? errno : 0;
+}
+
 typedef FILE *reopen_stream(const char *path, const char *mode, FILE *stream);
 
 /* A new mode for the same file, or another file: either may be a table's. */
@@ -137,6 +147,8 @@ static FILE *reopen_flushed(reopen_stream *real, const char *path, const char *m
         touch_end(&touch);
         return NULL;
     }
+    if (before >= 0)
+        (void)flush_before_close(stream, descriptor_word(before));
     uint32_t word = before >= 0 ? touch_before_close(before) : 0;
     FILE *result = real(path, mode, stream);
     if (touched)
@@ -218,12 +230,15 @@ static int close_guarded(int (*real)(FILE *stream), FILE *stream, int descriptor
     int error = touched ? touch.error : 0;
     if (error != 0)
         __fpurge(stream); /* what is still in its buffer would be written without the lock */
+    int unwritten = flush_before_close(stream, word);
     word = touch_before_close(descriptor);
     int result = real(stream);
     touch_after_close(word);
+    if (unwritten != 0) /* not every libc tries once more */
+        errno = unwritten;
     if (touched)
         touch_end(&touch);
-    return error != 0 ? EOF : result;
+    return error != 0 || unwritten != 0 ? EOF : result;
 }
 
 INTERPOSE int fclose(FILE *stream)
