@@ -39,7 +39,10 @@ static void note_for_lost_updates(struct touch *touch, int descriptor, int flags
     if ((flags & O_TRUNC) != 0 || touch->creates || (flags & O_ACCMODE) != O_WRONLY) {
         if ((flags & O_TRUNC) != 0 && !known)
             return; /* replaced unread, and never read: nothing to remember */
-        lost_update_read(table, touch->key);
+        if ((flags & O_TRUNC) != 0 || touch->creates)
+            lost_update_replaced(table, touch->key);
+        else
+            lost_update_read(table, touch->key);
         *word |= DESCRIPTOR_READ;
         if (scope == SCOPE_CALL && kernel_fstat(descriptor, &status) == 0)
             lost_update_remember(table, touch->key, &file);

@@ -20,6 +20,7 @@ struct memory {
     uint64_t print; /* of the content; 0: its times tell, or it is too large */
     bool complete;  /* the state has been noted (not only that it was read) */
     bool absent;    /* it was not there */
+    bool replaced;  /* as a whole, by this process: that may be asked about again */
 };
 
 static struct memory *memories;
@@ -110,7 +111,11 @@ static bool may_hide(int64_t changed, int64_t now)
 
 /* --- content --- */
 
-enum { PIECE = 4096, CONTENT_AT_MOST = 1 << 16 };
+/*
+ * Only who replaces files is ever asked about their content; who changes large ones in place, at
+ * each session, is not to pay for it.
+ */
+enum { PIECE = 4096, CONTENT_OF_ALL = 4096, CONTENT_AT_MOST = 1 << 16 };
 
 /* Four sums side by side, each of every fourth word: one waits for the multiplication before it. */
 enum { LANES = 4, STRIDE = LANES * 8 };
@@ -231,14 +236,26 @@ static bool is_same(const struct memory *memory, const struct table *table,
            (same == PERHAPS_SAME && memory->print != 0 && memory->print == print_of(file));
 }
 
-void lost_update_read(const struct table *table, uint64_t key)
+static void know(const struct table *table, uint64_t key, bool replaced)
 {
     if (!enter())
         return;
     struct memory *memory = find_or_add(key);
-    if (memory != NULL)
+    if (memory != NULL) {
         memory->session = table->lock->acquisition;
+        memory->replaced = memory->replaced || replaced;
+    }
     leave();
+}
+
+void lost_update_read(const struct table *table, uint64_t key)
+{
+    know(table, key, false);
+}
+
+void lost_update_replaced(const struct table *table, uint64_t key)
+{
+    know(table, key, true);
 }
 
 void lost_update_missed(const struct table *table, uint64_t key)
@@ -284,14 +301,22 @@ void lost_update_remember(const struct table *table, uint64_t key,
                           const struct lost_update_file *file)
 {
     struct timespec clock;
-    if (!lost_update_known(key))
+    if (capacity == 0 || !enter())
+        return;
+    struct memory *memory = find(key);
+    bool known = memory != NULL, replaced = known && memory->replaced;
+    leave();
+    if (!known)
         return;
     clock_gettime(CLOCK_REALTIME, &clock);
     int64_t now = nanoseconds(clock);
-    uint64_t print = may_hide(nanoseconds(file->status->st_ctim), now) ? print_of(file) : 0;
+    uint64_t print = 0;
+    if (may_hide(nanoseconds(file->status->st_ctim), now) &&
+        (replaced || file->status->st_size <= CONTENT_OF_ALL))
+        print = print_of(file);
     if (!enter())
         return;
-    struct memory *memory = find(key);
+    memory = find(key);
     if (memory != NULL && memory->session == table->lock->acquisition)
         note_state(memory, table, file->status, now, print);
     leave();
@@ -335,5 +360,16 @@ bool lost_update_threatens(const struct table *table, uint64_t key,
                            const struct lost_update_file *file)
 {
     struct memory known;
-    return recall(key, &known) && !is_same(&known, table, file);
+    if (!recall(key, &known))
+        return false;
+    if (is_same(&known, table, file))
+        return false;
+    /* The program may read it again, and will be asked about it again. */
+    if (enter()) {
+        struct memory *memory = find(key);
+        if (memory != NULL)
+            memory->replaced = true;
+        leave();
+    }
+    return true;
 }

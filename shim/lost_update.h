@@ -22,6 +22,9 @@ struct lost_update_file {
 /* The file has been opened for reading, in this session of the lock. */
 void lost_update_read(const struct table *table, uint64_t key);
 
+/* … or made, or replaced as a whole: then it is known as well, and may be replaced again. */
+void lost_update_replaced(const struct table *table, uint64_t key);
+
 /* It was to be opened for reading, and was not there: that is what the process has read. */
 void lost_update_missed(const struct table *table, uint64_t key);
 

@@ -270,7 +270,7 @@ bool touch_cut(struct touch *touch, const char *path, int64_t length)
     /* What is left of it is as we know it: it was not refused. */
     if (touch->error == 0 && touch_scope(place.table) >= SCOPE_SESSION &&
         lost_update_known(place.key) && touch_is_own_process()) {
-        lost_update_read(place.table, place.key);
+        lost_update_replaced(place.table, place.key);
         touch->renews_path = path;
     }
     return true;
@@ -348,7 +348,7 @@ void touch_replaced(struct touch *touch, int directory, const char *path)
     if (!lost_update_known(touch->key) ||
         kernel_fstatat(directory, path, &status, AT_SYMLINK_NOFOLLOW) != 0)
         return;
-    lost_update_read(table, touch->key);
+    lost_update_replaced(table, touch->key);
     lost_update_remember(table, touch->key,
                          &(struct lost_update_file){&status, directory, path, false});
 }

@@ -163,7 +163,7 @@ static void test_content(void **state)
     (void)state;
     for (size_t i = 0; i < WAYS; i++) {
         uint64_t key = next_key += 2;
-        lost_update_read(&table, key);
+        lost_update_replaced(&table, key);
         (void)clock_gettime(CLOCK_REALTIME, &file.status.st_ctim);
         lost_update_remember(&table, key, &ways[i]);
         next_session(1);
@@ -192,6 +192,27 @@ static void test_content(void **state)
     remove_real_file(&file);
 }
 
+/* Who only changes a larger file in place, and never replaced it, does not pay for its content. */
+static void test_changed_in_place(void **state)
+{
+    const size_t sizes[] = {4096, 4097};
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct real_file real = make_real_file(sizes[i]);
+        const struct lost_update_file file = {&real.status, real.reading, NULL, false};
+        uint64_t key = next_key += 2;
+        for (int times = 0; times < 2; times++) {
+            lost_update_read(&table, key);
+            (void)clock_gettime(CLOCK_REALTIME, &real.status.st_ctim);
+            lost_update_remember(&table, key, &file);
+            next_session(1);
+            /* The second time it is known to be replaced. */
+            assert_int_equal(lost_update_threatens(&table, key, &file), i == 1 && times == 0);
+        }
+        remove_real_file(&real);
+    }
+}
+
 /* Without content there is doubt as before: the file is large, or is none by now. */
 static void test_no_content(void **state)
 {
@@ -201,7 +222,7 @@ static void test_no_content(void **state)
     for (int i = 0; i < 2; i++) {
         struct lost_update_file file = {&files[i]->status, AT_FDCWD, files[i]->path, false};
         uint64_t key = next_key += 2;
-        lost_update_read(&table, key);
+        lost_update_replaced(&table, key);
         (void)clock_gettime(CLOCK_REALTIME, &files[i]->status.st_ctim);
         lost_update_remember(&table, key, &file);
         next_session(1);
@@ -302,11 +323,17 @@ static void test_fork_among_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing_is_known),   cmocka_unit_test(test_no_key),
-        cmocka_unit_test(test_unchanged),          cmocka_unit_test(test_changed),
-        cmocka_unit_test(test_within_a_tick),      cmocka_unit_test(test_content),
-        cmocka_unit_test(test_no_content),         cmocka_unit_test(test_absent),
-        cmocka_unit_test(test_written_unread),     cmocka_unit_test(test_many),
+        cmocka_unit_test(test_nothing_is_known),
+        cmocka_unit_test(test_no_key),
+        cmocka_unit_test(test_unchanged),
+        cmocka_unit_test(test_changed),
+        cmocka_unit_test(test_within_a_tick),
+        cmocka_unit_test(test_content),
+        cmocka_unit_test(test_changed_in_place),
+        cmocka_unit_test(test_no_content),
+        cmocka_unit_test(test_absent),
+        cmocka_unit_test(test_written_unread),
+        cmocka_unit_test(test_many),
         cmocka_unit_test(test_fork_among_threads),
     };
     return cmocka_run_group_tests_name("lost_update", tests, NULL, NULL);
