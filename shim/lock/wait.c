@@ -50,6 +50,7 @@ struct wait {
     bool looked;
     bool told;
     bool slept;
+    bool holds_another; /* lock: it may be part of a cycle */
     bool behind_joined; /* the holder waits for us, but another one has joined it already */
     struct {
         bool known;
@@ -282,14 +283,15 @@ static bool lock_moves(struct wait *wait)
 
 /*
  * Looks at who waits for whom: 0 when that let us in, -EWOULDBLOCK to wait on, or an error. A lock
- * that goes from one to the next has no holder that waits for us, so `last` apart that look, which
- * is dear, waits for one that finds it at rest.
+ * that goes from one to the next has no holder that waits for us, so that look, which is dear,
+ * waits for one that finds it at rest, or is the `last`; but some who share it may go round while
+ * another one waits for a lock of ours.
  */
 static int look_at_relations(struct wait *wait, bool last)
 {
     struct lock *lock = wait->lock;
     bool moves = lock_moves(wait);
-    if (moves && !last && !wait->behind_joined)
+    if (moves && !last && !wait->behind_joined && !wait->holds_another)
         return -EWOULDBLOCK;
     wait->looked = true;
     wait->behind_joined = false;
@@ -513,8 +515,8 @@ int lock_wait(struct lock *lock, int64_t timeout, struct registry_head *head)
     wait.self = describe_waiter(lock, wait.began);
     registry_count(&lock->registry, COUNT_CONTENDED);
     wait.slot = registry_wait_begin(&lock->registry, &wait.self);
-    bool holds_another = deadlock_publish(lock, wait.began);
-    wait.next_look = is_urgent(lock, holds_another) ? 0 : wait.began + FIRST_LOOK;
+    wait.holds_another = deadlock_publish(lock, wait.began);
+    wait.next_look = is_urgent(lock, wait.holds_another) ? 0 : wait.began + FIRST_LOOK;
     atomic_fetch_add(&lock->waiting_threads, 1);
     int result = wait_in_queue(&wait, head);
     watch_nobody(&wait);
