@@ -36,7 +36,7 @@ enum { FENCEABLE_LOCKS = 1024 };
  * Small things come from here, from the end on: a mapping of its own costs a microsecond and a
  * page, and those of one table lie in one page with its lock.
  */
-enum { PAGE = 4096, SMALL = 3 * PAGE + PAGE / 2 };
+enum { PAGE = 4096, SMALL = 3 * PAGE + PAGE / 2, POOL = 512, POOL_AT_MOST = 16 * PAGE };
 SPARSE static _Alignas(PAGE) struct {
     char small[SMALL];
     struct lock locks[FENCEABLE_LOCKS];
@@ -116,10 +116,10 @@ static const char *keep_text(const char *text)
 {
     size_t size = strlen(text) + 1;
     static char *pool;
-    static size_t left, next = 512;
+    static size_t left, next = POOL;
     if (size > left) {
         left = size > next ? size * 16 : next;
-        next = next < 16 * PAGE ? next * 2 : next;
+        next = next < POOL_AT_MOST ? next * 2 : next;
         pool = map_memory(left);
         if (pool == NULL)
             return NULL;
