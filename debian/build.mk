@@ -16,5 +16,6 @@ deb: dist
 	tar -C $(DEB_DIR) -xzf $(DIST)
 	cd $(DEB_DIR)/lockshim-$(VERSION) && env -u MAKEFLAGS -u MAKELEVEL -u BUILD -u DESTDIR -u PREFIX \
 		dpkg-buildpackage --no-sign
-	cd $(DEB_DIR) && lintian --fail-on error,warning lockshim_$(VERSION)_*.changes
+	mkdir -p $(DEB_DIR)/tmp # lintian leaves files there
+	cd $(DEB_DIR) && TMPDIR=$(DEB_DIR)/tmp lintian --fail-on error,warning lockshim_$(VERSION)_*.changes
 	@ls $(DEB_DIR)/*.deb
