@@ -13,7 +13,7 @@ TAKEOVER_SOURCES := $(wildcard shim/lock/takeover*.c)
 # What runs in every process is linked side by side: the kernel maps 64 KiB at once. First what starts it,
 # and what a forked child runs, which has to map it anew; then what takes a lock for the first time.
 SHIM_LIFE_SOURCES := $(addprefix shim/,interpose/real.c start.c tables.c tables_set_up.c settings.c touch.c descriptors.c \
-	mappings.c lost_update.c undo_turn.c trace.c report.c interpose/processes.c \
+	mappings.c lost_update.c content_sum.c undo_turn.c trace.c report.c interpose/processes.c \
 	$(addprefix lock/,self.c own.c objects.c resolve.c latch.c lock.c) \
 	interpose/open.c interpose/close.c interpose/write.c holding.c \
 	$(addprefix lock/,publish.c publish_leave.c succession.c undo_lock.c lock_file.c registry.c registry_file.c process.c))

@@ -4,9 +4,9 @@
  */
 #include "shim/lost_update.h"
 
+#include "shim/content_sum.h"
 #include "shim/lock/busy.h"
 #include "shim/lock/kernel.h"
-#include "shim/lock/process.h"
 
 #include <string.h>
 
@@ -17,10 +17,10 @@ struct memory {
     int64_t modified, changed; /* nanoseconds */
     int64_t remembered;
     uint64_t generation, own_changes;
-    uint64_t print; /* of the content; 0: its times tell, or it is too large */
-    bool complete;  /* the state has been noted (not only that it was read) */
-    bool absent;    /* it was not there */
-    bool replaced;  /* as a whole, by this process: that may be asked about again */
+    uint64_t content; /* its sum; 0: its times tell, or it is too large */
+    bool complete;    /* the state has been noted (not only that it was read) */
+    bool absent;      /* it was not there */
+    bool replaced;    /* as a whole, by this process: that may be asked about again */
 };
 
 static struct memory *memories;
@@ -109,84 +109,14 @@ static bool may_hide(int64_t changed, int64_t now)
     return changed + time_grain() > now;
 }
 
-/* --- content --- */
-
 /*
  * Only who replaces files is ever asked about their content; who changes large ones in place, at
  * each session, is not to pay for it.
  */
-enum { PIECE = 4096, CONTENT_OF_ALL = 4096, CONTENT_AT_MOST = 1 << 16 };
-
-/* Four sums side by side, each of every fourth word: one waits for the multiplication before it. */
-enum { LANES = 4, STRIDE = LANES * 8 };
-
-static uint64_t mixed(uint64_t sum, uint64_t word)
-{
-    sum = (sum ^ word) * 0x9e3779b97f4a7c15u;
-    return sum ^ sum >> 32;
-}
-
-static void add_to_print(uint64_t lanes[static LANES], const unsigned char *bytes)
-{
-    uint64_t words[LANES];
-    memcpy(words, bytes, STRIDE);
-    for (int i = 0; i < LANES; i++)
-        lanes[i] = mixed(lanes[i], words[i]);
-}
-
-/* Of all that the descriptor's file has; 0: that is not `size` bytes, or they can't be read. */
-static uint64_t print_of_open(int descriptor, uint64_t size)
-{
-    _Alignas(8) unsigned char piece[PIECE + STRIDE];
-    uint64_t lanes[LANES] = {1, 2, 3, size}, done = 0;
-    for (;;) {
-        ssize_t count = kernel_pread(descriptor, piece, PIECE, (off_t)done);
-        if (count <= 0 || (uint64_t)count > size - done) {
-            if (count != 0 || done != size)
-                return 0;
-            break;
-        }
-        memset(piece + count, 0, STRIDE);
-        for (ssize_t at = 0; at < count; at += STRIDE)
-            add_to_print(lanes, piece + at);
-        done += (uint64_t)count;
-    }
-    for (int i = 1; i < LANES; i++)
-        lanes[0] = mixed(lanes[0], lanes[i]);
-    return lanes[0] | 1;
-}
-
-static uint64_t print_of_path(int directory, const char *path, int flags, uint64_t size)
-{
-    int descriptor =
-        kernel_openat(directory, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | flags, 0);
-    if (descriptor < 0)
-        return 0;
-    uint64_t print = print_of_open(descriptor, size);
-    (void)kernel_close(descriptor);
-    return print;
-}
-
-/* 0: none, the file is large, or not to be read by us. */
-static uint64_t print_of(const struct lost_update_file *file)
-{
-    char itself[64];
-    uint64_t size = (uint64_t)file->status->st_size;
-    if (!S_ISREG(file->status->st_mode) || size > CONTENT_AT_MOST)
-        return 0;
-    if (file->path != NULL)
-        return print_of_path(file->descriptor, file->path, file->follow ? 0 : O_NOFOLLOW, size);
-    uint64_t print = print_of_open(file->descriptor, size);
-    if (print != 0)
-        return print;
-    /* Perhaps it is open for writing only. */
-    return print_of_path(AT_FDCWD, process_own_descriptor(itself, file->descriptor), 0, size);
-}
-
-/* --- states --- */
+enum { SUMMED_OF_ALL = 4096, SUMMED_AT_MOST = 1 << 16 };
 
 static void note_state(struct memory *memory, const struct table *table, const struct stat *status,
-                       int64_t now, uint64_t print)
+                       int64_t now, uint64_t content)
 {
     struct lock *lock = table->lock;
     memory->device = status->st_dev;
@@ -197,7 +127,7 @@ static void note_state(struct memory *memory, const struct table *table, const s
     memory->remembered = now;
     memory->generation = lock_generation(lock);
     memory->own_changes = lock->own_changes;
-    memory->print = print;
+    memory->content = content;
     memory->complete = true;
     memory->absent = false;
 }
@@ -232,8 +162,8 @@ static bool is_same(const struct memory *memory, const struct table *table,
                     const struct lost_update_file *file)
 {
     enum sameness same = compare(memory, table, file->status);
-    return same == SAME ||
-           (same == PERHAPS_SAME && memory->print != 0 && memory->print == print_of(file));
+    return same == SAME || (same == PERHAPS_SAME && memory->content != 0 &&
+                            memory->content == content_sum(file, SUMMED_AT_MOST));
 }
 
 static void know(const struct table *table, uint64_t key, bool replaced)
@@ -310,15 +240,14 @@ void lost_update_remember(const struct table *table, uint64_t key,
         return;
     clock_gettime(CLOCK_REALTIME, &clock);
     int64_t now = nanoseconds(clock);
-    uint64_t print = 0;
-    if (may_hide(nanoseconds(file->status->st_ctim), now) &&
-        (replaced || file->status->st_size <= CONTENT_OF_ALL))
-        print = print_of(file);
+    uint64_t content = 0;
+    if (may_hide(nanoseconds(file->status->st_ctim), now))
+        content = content_sum(file, replaced ? SUMMED_AT_MOST : SUMMED_OF_ALL);
     if (!enter())
         return;
     memory = find(key);
     if (memory != NULL && memory->session == table->lock->acquisition)
-        note_state(memory, table, file->status, now, print);
+        note_state(memory, table, file->status, now, content);
     leave();
 }
 

@@ -161,7 +161,7 @@ static inline bool look_up(const char *text, size_t length, struct verdict *verd
     return true;
 }
 
-bool tables_lies_elsewhere(int directory, const char *path)
+bool tables_is_elsewhere(int directory, const char *path)
 {
     const struct cached *entry = recent;
     if (entry == NULL || (directory != AT_FDCWD && path[0] != '/'))
@@ -340,8 +340,7 @@ static bool judge_descriptor(int descriptor, struct verdict *verdict)
  * A name relative to a directory descriptor. Descriptors on tables are known, so behind any other
  * one there is no table, unless the name is a table's own.
  */
-static __attribute__((noinline)) struct place find_below_descriptor(int directory, const char *path,
-                                                                    bool follow)
+static struct place find_below_descriptor(int directory, const char *path, bool follow)
 {
     struct place place = {NULL, follow, 0};
     struct verdict verdict;
@@ -357,9 +356,10 @@ static __attribute__((noinline)) struct place find_below_descriptor(int director
     return place_below(&verdict, path, length, follow);
 }
 
-static __attribute__((noinline)) struct place find_by_parts(int directory, const char *path,
-                                                            bool follow)
+struct place tables_look_up(int directory, const char *path, bool follow)
 {
+    if (directory != AT_FDCWD && path[0] != '/')
+        return find_below_descriptor(directory, path, follow);
     size_t length = strlen(path);
     const char *slash = memrchr(path, '/', length);
     const char *name = slash != NULL ? slash + 1 : path;
@@ -375,15 +375,4 @@ static __attribute__((noinline)) struct place find_by_parts(int directory, const
     if (verdict.special && name_may_matter(name, name_length))
         return tables_find_exactly(directory, path, follow);
     return place_below(&verdict, name, name_length, follow);
-}
-
-struct place tables_find(int directory, const char *path, bool follow)
-{
-    if (path == NULL)
-        return (struct place){NULL, false, 0};
-    if (tables_lies_elsewhere(directory, path))
-        return (struct place){NULL, follow, 0};
-    if (directory != AT_FDCWD && path[0] != '/')
-        return find_below_descriptor(directory, path, follow);
-    return find_by_parts(directory, path, follow);
 }

@@ -46,17 +46,27 @@ struct place {
 };
 
 /*
- * Finds where a path lies. `follow`: the call follows a symlink at the end; then a place with
- * may_be_link is provisional, and places_follow() gives the final answer.
- */
-struct place tables_find(int directory, const char *path, bool follow);
-
-/*
  * Does a path certainly lie in no table, since the one that this thread asked about before lay in
  * the same directory? As provisional as may_be_link: a link at its end may lead into one. One
  * comparison tells, without a hash and without looking for the last slash; false says nothing.
  */
-bool tables_lies_elsewhere(int directory, const char *path);
+bool tables_is_elsewhere(int directory, const char *path);
+
+/* Finds where a path lies, for those who have asked that already. */
+struct place tables_look_up(int directory, const char *path, bool follow);
+
+/*
+ * Finds where a path lies. `follow`: the call follows a symlink at the end; then a place with
+ * may_be_link is provisional, and tables_find_exactly() gives the final answer.
+ */
+static inline struct place tables_find(int directory, const char *path, bool follow)
+{
+    if (path == NULL)
+        return (struct place){NULL, false, 0};
+    if (tables_is_elsewhere(directory, path))
+        return (struct place){NULL, follow, 0};
+    return tables_look_up(directory, path, follow);
+}
 
 /* tables_find() without the cache, with every link followed (or not). */
 struct place tables_find_exactly(int directory, const char *path, bool follow);

@@ -103,7 +103,7 @@ static __attribute__((noinline)) int open_looked_up(int directory, const char *p
         return REAL(openat)(directory, path, flags, mode);
     struct place place = (flags & O_PATH) != 0
                              ? tables_find_exactly(directory, path, follows(flags))
-                             : tables_find(directory, path, follows(flags));
+                             : tables_look_up(directory, path, follows(flags));
     if (place.table != NULL)
         return open_in_table(&place, directory, path, flags, mode);
     if (place.may_be_link)
@@ -113,7 +113,7 @@ static __attribute__((noinline)) int open_looked_up(int directory, const char *p
 
 static int open_guarded(int directory, const char *path, int flags, mode_t mode)
 {
-    if (!touch_is_text(path) || (flags & O_PATH) != 0 || !tables_lies_elsewhere(directory, path))
+    if (!touch_is_text(path) || (flags & O_PATH) != 0 || !tables_is_elsewhere(directory, path))
         return open_looked_up(directory, path, flags, mode);
     if (follows(flags))
         return open_unless_link(directory, path, flags, mode);

@@ -5,7 +5,7 @@ DEPS_TEST += libcmocka-dev gcc musl-tools
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
 UNIT_TESTS := $(UNIT_SOURCES:%.c=$(BUILD)/%)
 UNIT_SHIM_OBJECTS := $(SHIM_SHARED_OBJECTS) \
-	$(patsubst %,$(BUILD)/obj/shim/%.o,tables tables_set_up descriptors mappings lost_update)
+	$(patsubst %,$(BUILD)/obj/shim/%.o,tables tables_set_up descriptors mappings lost_update content_sum)
 
 $(UNIT_TESTS:=.o): $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)

@@ -393,16 +393,22 @@ static void test_first_thread_has_ended(void **state)
     (void)waitpid(child, NULL, 0);
 }
 
-static void test_the_queue(void **state)
+/* One who was killed waiting. */
+static struct registry_waiter dead_waiter(uint64_t since)
 {
     uint64_t start;
+    struct registry_waiter gone = waiter_of(dead_process(&start), since);
+    gone.start_time = start;
+    return gone;
+}
+
+static void test_the_queue(void **state)
+{
     uint32_t wake;
     (void)state;
     struct registry registry = opened();
-    pid_t dead = dead_process(&start);
-    struct registry_waiter gone = waiter_of(dead, 1000), one = waiter_of(getpid(), 2000),
+    struct registry_waiter gone = dead_waiter(1000), one = waiter_of(getpid(), 2000),
                            other = waiter_of(getpid(), 3000);
-    gone.start_time = start;
     (void)registry_wait_begin(&registry, &gone);
     int first = registry_wait_begin(&registry, &one);
     int second = registry_wait_begin(&registry, &other);
@@ -435,12 +441,9 @@ static void test_the_queue(void **state)
 /* A thousand waiters were killed: their places are taken again. */
 static void test_queue_of_the_dead(void **state)
 {
-    uint64_t start;
     (void)state;
     struct registry registry = opened();
-    pid_t dead = dead_process(&start);
-    struct registry_waiter gone = waiter_of(dead, 1), self = waiter_of(getpid(), 2);
-    gone.start_time = start;
+    struct registry_waiter gone = dead_waiter(1), self = waiter_of(getpid(), 2);
     for (int i = 0; i < REGISTRY_WAITERS; i++)
         assert_true(registry_wait_begin(&registry, &gone) >= 0);
     for (int i = 0; i < REGISTRY_WAITERS; i++)
@@ -454,15 +457,12 @@ static void test_queue_of_the_dead(void **state)
 static void test_the_dead_are_not_woken_for_ever(void **state)
 {
     enum { DEAD = 10 };
-    uint64_t start;
     uint32_t wake;
     (void)state;
     struct registry registry = opened();
-    pid_t dead = dead_process(&start);
-    struct registry_waiter gone = waiter_of(dead, 1), self = waiter_of(getpid(), 2),
-                           elsewhere = waiter_of(dead, 3);
+    struct registry_waiter gone = dead_waiter(1), self = waiter_of(getpid(), 2), elsewhere = gone;
+    elsewhere.since = 3;
     elsewhere.pid_namespace++;
-    gone.start_time = elsewhere.start_time = start;
     for (int i = 0; i < DEAD; i++)
         assert_true(registry_wait_begin(&registry, &gone) >= 0);
     for (int i = 0; i < DEAD; i++)
