@@ -192,13 +192,8 @@ void touch_hold(int descriptor, uint32_t word)
     if (touch_scope(table) != SCOPE_CALL || (word & DESCRIPTOR_COUNTED) != 0 ||
         !touch_is_own_process())
         return;
-    if (lock_enter(table->lock, table->settings.timeout, 0) != 0)
-        return;
-    descriptor_change(descriptor, 0, DESCRIPTOR_COUNTED);
-    struct stat status;
-    if ((word & DESCRIPTOR_READ) != 0 && kernel_fstat(descriptor, &status) == 0)
-        (void)lost_update_resumes(table, descriptor_key(descriptor),
-                                  &(struct lost_update_file){&status, descriptor, NULL, false});
+    if (lock_enter(table->lock, table->settings.timeout, 0) == 0)
+        descriptor_change(descriptor, 0, DESCRIPTOR_COUNTED);
 }
 
 bool touch_streams_matter(uint32_t word)

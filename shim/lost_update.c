@@ -240,9 +240,11 @@ void lost_update_remember(const struct table *table, uint64_t key,
         return;
     clock_gettime(CLOCK_REALTIME, &clock);
     int64_t now = nanoseconds(clock);
+    /* Of what is replaced again and again it helps behind a change of its mode or links as well. */
+    bool in_doubt = may_hide(nanoseconds(file->status->st_ctim), now);
     uint64_t content = 0;
-    if (may_hide(nanoseconds(file->status->st_ctim), now))
-        content = content_sum(file, replaced ? SUMMED_AT_MOST : SUMMED_OF_ALL);
+    if (in_doubt || replaced)
+        content = content_sum(file, in_doubt && replaced ? SUMMED_AT_MOST : SUMMED_OF_ALL);
     if (!enter())
         return;
     memory = find(key);

@@ -90,7 +90,9 @@ ways = [lambda name: replace(name, os.rename), lambda name: replace(name, os.rep
 if sys.argv[1] == 'session': # under `call` others read between two calls
     ways += [rewrite, rewrite_in_place]
 done = 0
-while done < 100:
+for attempt in range(20000):
+    if done == 100:
+        break
     try:
         random.choice(ways)('T/' + random.choice('abc'))
         done += 1
