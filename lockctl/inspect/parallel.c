@@ -53,33 +53,52 @@ static void *work_in_thread(void *context)
     return NULL;
 }
 
-/* How many threads beside this one. */
-static size_t helpers(size_t batches)
+/* How many threads beside this one, and where they may run. */
+static size_t helpers(size_t batches, cpu_set_t *processors)
 {
-    cpu_set_t processors;
     size_t workers = batches / BATCHES_WORTH_A_THREAD;
-    if (workers < 2 || sched_getaffinity(0, sizeof processors, &processors) != 0)
+    if (workers < 2 || sched_getaffinity(0, sizeof *processors, processors) != 0)
         return 0;
-    if (workers > (size_t)CPU_COUNT(&processors))
-        workers = (size_t)CPU_COUNT(&processors);
+    if (workers > (size_t)CPU_COUNT(processors))
+        workers = (size_t)CPU_COUNT(processors);
     if (workers > WORKERS_MAXIMUM)
         workers = WORKERS_MAXIMUM;
     return workers - 1;
 }
 
-static size_t start(struct thread *threads, size_t wanted, struct run *run)
+/*
+ * They are kept off the processor that this one runs on: the kernel often starts a thread there, and
+ * what is to be done takes less time than it needs to move one.
+ */
+static void keep_apart(pthread_attr_t *attributes, cpu_set_t *processors)
+{
+    int here = sched_getcpu();
+    if (here < 0)
+        return;
+    CPU_CLR((size_t)here, processors);
+    if (CPU_COUNT(processors) > 0)
+        (void)pthread_attr_setaffinity_np(attributes, sizeof *processors, processors);
+}
+
+static size_t start(struct thread *threads, size_t wanted, struct run *run, cpu_set_t *processors)
 {
     sigset_t all;
     sigset_t before;
+    pthread_attr_t attributes;
     size_t started = 0;
+    if (wanted == 0 || pthread_attr_init(&attributes) != 0)
+        return 0;
+    keep_apart(&attributes, processors);
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     for (; started < wanted; started++) {
         threads[started] = (struct thread){.run = run};
-        if (pthread_create(&threads[started].thread, NULL, work_in_thread, &threads[started]) != 0)
+        if (pthread_create(&threads[started].thread, &attributes, work_in_thread,
+                           &threads[started]) != 0)
             break;
     }
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    (void)pthread_attr_destroy(&attributes);
     return started;
 }
 
@@ -88,7 +107,9 @@ void parallel_run(struct arena *arena, size_t count, size_t batch,
 {
     struct thread threads[WORKERS_MAXIMUM];
     struct run run = {.count = count, .batch = batch, .each = each, .context = context};
-    size_t started = start(threads, helpers(count / batch), &run);
+    cpu_set_t processors;
+    size_t wanted = helpers(count / batch, &processors);
+    size_t started = start(threads, wanted, &run, &processors);
     work(&run, arena);
     for (size_t i = 0; i < started; i++) {
         (void)pthread_join(threads[i].thread, NULL);
