@@ -23,6 +23,13 @@ static uint32_t word_for(const struct table *table, int flags)
     return word;
 }
 
+/* Before the call looked at the file; without the lock others may have come since. */
+static uint64_t generation_before(const struct touch *touch)
+{
+    int last = touch->count - 1;
+    return touch->entered[last] ? lock_generation(touch->tables[last]->lock) : touch->generation;
+}
+
 /*
  * Under `session` what is read is remembered as the session with it ends. Under `call` it is not
  * locked until then, so that is done here, and again with each change of our own.
@@ -45,7 +52,7 @@ static void note_for_lost_updates(struct touch *touch, int descriptor, int flags
             lost_update_read(table, touch->key);
         *word |= DESCRIPTOR_READ;
         if (scope == SCOPE_CALL && kernel_fstat(descriptor, &status) == 0)
-            lost_update_remember(table, touch->key, &file);
+            lost_update_remember(table, touch->key, &file, generation_before(touch));
     } else if (known && kernel_fstat(descriptor, &status) == 0) {
         (void)lost_update_resumes(table, touch->key, &file);
         *word |= DESCRIPTOR_READ;
@@ -60,11 +67,13 @@ static void remember_at_close(const struct table *table, int descriptor, uint32_
     uint64_t key = descriptor_key(descriptor);
     if (call && (word & (DESCRIPTOR_COUNTED | DESCRIPTOR_MAPPED)) == 0)
         return;
+    uint64_t generation = lock_generation(table->lock);
     if (kernel_fstat(descriptor, &status) != 0)
         return;
     if (call && (word & DESCRIPTOR_MAPPED) != 0) /* changed unseen, by ourselves */
         lost_update_read(table, key);
-    lost_update_remember(table, key, &(struct lost_update_file){&status, descriptor, NULL, false});
+    lost_update_remember(table, key, &(struct lost_update_file){&status, descriptor, NULL, false},
+                         generation);
 }
 
 void touch_missed(struct touch *touch)
@@ -73,7 +82,7 @@ void touch_missed(struct touch *touch)
     if (trace_on)
         trace_event(TRACE_MISSED, 0, 0);
     if (touch_scope(table) >= SCOPE_SESSION)
-        lost_update_missed(table, touch->key);
+        lost_update_missed(table, touch->key, generation_before(touch));
 }
 
 /*

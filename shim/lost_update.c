@@ -115,21 +115,49 @@ static bool may_hide(int64_t changed, int64_t now)
  */
 enum { SUMMED_OF_ALL = 4096, SUMMED_AT_MOST = 1 << 16 };
 
-static void note_state(struct memory *memory, const struct table *table, const struct stat *status,
-                       int64_t now, uint64_t content)
+/* When that was, as the lock counts. */
+static void note_moment(struct memory *memory, const struct lock *lock, uint64_t generation)
 {
-    struct lock *lock = table->lock;
+    memory->generation = generation;
+    memory->own_changes = lock->own_changes;
+    memory->complete = true;
+}
+
+static void note_absence(struct memory *memory, const struct table *table, uint64_t generation)
+{
+    memory->session = table->lock->acquisition;
+    memory->absent = true;
+    note_moment(memory, table->lock, generation);
+}
+
+static void note_state(struct memory *memory, const struct table *table, const struct stat *status,
+                       int64_t now, uint64_t content, uint64_t generation)
+{
     memory->device = status->st_dev;
     memory->inode = status->st_ino;
     memory->size = (uint64_t)status->st_size;
     memory->modified = nanoseconds(status->st_mtim);
     memory->changed = nanoseconds(status->st_ctim);
     memory->remembered = now;
-    memory->generation = lock_generation(lock);
-    memory->own_changes = lock->own_changes;
     memory->content = content;
-    memory->complete = true;
     memory->absent = false;
+    note_moment(memory, table->lock, generation);
+}
+
+static bool others_wrote(const struct memory *memory, const struct lock *lock)
+{
+    return lock->generation - memory->generation != lock->own_changes - memory->own_changes;
+}
+
+/*
+ * Nobody but ourselves has let go with changes since: what looks different is our own doing, by a
+ * call that is not followed here (utimes, the rename of a directory above). Where we have changed
+ * nothing either, it was a program without a guard.
+ */
+static bool is_own_doing(const struct memory *memory, const struct lock *lock)
+{
+    return registry_usable(&lock->registry) && lock->own_changes != memory->own_changes &&
+           !others_wrote(memory, lock);
 }
 
 /* As far as can be told without its content. */
@@ -138,23 +166,23 @@ enum sameness { DIFFERENT, PERHAPS_SAME, SAME };
 static enum sameness compare(const struct memory *memory, const struct table *table,
                              const struct stat *status)
 {
+    if (is_own_doing(memory, table->lock))
+        return SAME;
     if (memory->absent || status == NULL)
         return memory->absent && status == NULL ? SAME : DIFFERENT;
     if (memory->device != status->st_dev || memory->inode != status->st_ino ||
-        memory->size != (uint64_t)status->st_size ||
-        memory->modified != nanoseconds(status->st_mtim))
+        memory->size != (uint64_t)status->st_size)
         return DIFFERENT;
+    if (memory->modified != nanoseconds(status->st_mtim))
+        return PERHAPS_SAME; /* its time may have been set, and nothing else */
     /*
      * The same to the eye: perhaps because a change of it was hidden, or its time was set back. But
      * a link or a mode that changed (as by our own journal) is no change of its content. Where that
      * may be so, it counts whether others have written meanwhile.
      */
-    const struct lock *lock = table->lock;
-    bool others_wrote =
-        lock->generation - memory->generation != lock->own_changes - memory->own_changes;
     bool in_doubt = memory->changed != nanoseconds(status->st_ctim) ||
                     may_hide(memory->changed, memory->remembered);
-    return in_doubt && others_wrote ? PERHAPS_SAME : SAME;
+    return in_doubt && others_wrote(memory, table->lock) ? PERHAPS_SAME : SAME;
 }
 
 /* Is the file as we remember it? Asked with a copy of the memory, for it may have to be read. */
@@ -188,16 +216,13 @@ void lost_update_replaced(const struct table *table, uint64_t key)
     know(table, key, true);
 }
 
-void lost_update_missed(const struct table *table, uint64_t key)
+void lost_update_missed(const struct table *table, uint64_t key, uint64_t generation)
 {
     if (!enter())
         return;
     struct memory *memory = find_or_add(key);
-    if (memory != NULL) {
-        memory->session = table->lock->acquisition;
-        memory->absent = true;
-        memory->complete = true;
-    }
+    if (memory != NULL)
+        note_absence(memory, table, generation);
     leave();
 }
 
@@ -227,10 +252,24 @@ bool lost_update_resumes(const struct table *table, uint64_t key,
     return memory != NULL;
 }
 
+static void forget(uint64_t key)
+{
+    if (capacity == 0 || !enter())
+        return;
+    struct memory *memory = find(key);
+    if (memory != NULL)
+        memory->complete = false;
+    leave();
+}
+
 void lost_update_remember(const struct table *table, uint64_t key,
-                          const struct lost_update_file *file)
+                          const struct lost_update_file *file, uint64_t generation)
 {
     struct timespec clock;
+    if (!S_ISREG(file->status->st_mode)) {
+        forget(key);
+        return;
+    }
     if (capacity == 0 || !enter())
         return;
     struct memory *memory = find(key);
@@ -249,7 +288,7 @@ void lost_update_remember(const struct table *table, uint64_t key,
         return;
     memory = find(key);
     if (memory != NULL && memory->session == table->lock->acquisition)
-        note_state(memory, table, file->status, now, content);
+        note_state(memory, table, file->status, now, content, generation);
     leave();
 }
 
@@ -258,11 +297,8 @@ void lost_update_removed(const struct table *table, uint64_t key)
     if (capacity == 0 || !enter())
         return;
     struct memory *memory = find(key);
-    if (memory != NULL) {
-        memory->session = table->lock->acquisition;
-        memory->absent = true;
-        memory->complete = true;
-    }
+    if (memory != NULL)
+        note_absence(memory, table, lock_generation(table->lock));
     leave();
 }
 
@@ -273,6 +309,14 @@ bool lost_update_known(uint64_t key)
     bool known = find(key) != NULL;
     leave();
     return known;
+}
+
+bool lost_update_was_file(uint64_t key, const struct stat *status)
+{
+    struct memory known = {.complete = false};
+    if (!recall(key, &known) || known.absent || status == NULL)
+        return known.complete && known.absent && status == NULL;
+    return known.inode == status->st_ino && known.device == status->st_dev;
 }
 
 bool lost_update_concerns(const struct table *table, uint64_t key)
@@ -287,13 +331,42 @@ bool lost_update_concerns(const struct table *table, uint64_t key)
     return concerns;
 }
 
+/* The state of that file under a name that is not this key; false: there is none. */
+static bool recall_file(uint64_t key, const struct stat *status, struct memory *copy)
+{
+    bool found = false;
+    if (capacity == 0 || !enter())
+        return false;
+    for (size_t i = 0; i < capacity && !found; i++) {
+        const struct memory *memory = &memories[i];
+        found = memory->key != key && memory->complete && memory->inode == status->st_ino &&
+                memory->device == status->st_dev && memory->size == (uint64_t)status->st_size &&
+                memory->modified == nanoseconds(status->st_mtim);
+        if (found)
+            *copy = *memory;
+    }
+    leave();
+    return found;
+}
+
+/* A file with several names, which we have changed or read by another one since. */
+static bool is_known_by_another_name(uint64_t key, const struct table *table,
+                                     const struct lost_update_file *file)
+{
+    struct memory known;
+    if (file->status == NULL || !recall_file(key, file->status, &known))
+        return false;
+    known.absent = false; /* that name may be gone */
+    return is_same(&known, table, file);
+}
+
 bool lost_update_threatens(const struct table *table, uint64_t key,
                            const struct lost_update_file *file)
 {
     struct memory known;
     if (!recall(key, &known))
         return false;
-    if (is_same(&known, table, file))
+    if (is_same(&known, table, file) || is_known_by_another_name(key, table, file))
         return false;
     /* The program may read it again, and will be asked about it again. */
     if (enter()) {

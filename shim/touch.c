@@ -108,6 +108,7 @@ static bool touch_table(struct touch *touch, struct table *table, enum touch_kin
         return false;
     touch->error = 0;
     touch->creates = false;
+    touch->generation = 0;
     touch->renews = -1;
     touch->renews_path = NULL;
     touch->saved = false;
@@ -157,6 +158,21 @@ static bool may_lose_update(const struct touch *touch, const struct table *table
            lost_update_concerns(table, key);
 }
 
+/*
+ * A link at the end, which we have read that file through, or found that it led nowhere: with the
+ * link nothing of it goes away.
+ */
+static bool is_link_to_known(const struct place *place, int directory, const char *path,
+                             const struct stat *link)
+{
+    struct stat status;
+    if (!S_ISLNK(link->st_mode))
+        return false;
+    int result = kernel_fstatat(directory, path, &status, 0);
+    return (result == 0 || result == -ENOENT) &&
+           lost_update_was_file(place->key, result == 0 ? &status : NULL);
+}
+
 /* Under `session` and `call`: does this call throw away what somebody else has changed unseen? */
 static void check_lost_update(struct touch *touch, const struct place *place, int directory,
                               const char *path, bool follow, enum touch_kind kind)
@@ -165,6 +181,8 @@ static void check_lost_update(struct touch *touch, const struct place *place, in
     if (kind < TOUCH_CREATE || !may_lose_update(touch, place->table, place->key))
         return;
     int result = kernel_fstatat(directory, path, &status, follow ? 0 : AT_SYMLINK_NOFOLLOW);
+    if (result == 0 && is_link_to_known(place, directory, path, &status))
+        return;
     if (result == 0 && kind != TOUCH_CREATE)
         judge_replacement(touch, place->table, place->key,
                           &(struct lost_update_file){&status, directory, path, follow});
@@ -234,6 +252,8 @@ static bool touch_and_save(struct touch *touch, const struct place *place, int d
     if (!touch_place(touch, place, kind))
         return false;
     touch->cut = cut;
+    if (kind == TOUCH_READ && touch_scope(place->table) == SCOPE_CALL)
+        touch->generation = lock_generation(place->table->lock);
     if (__builtin_expect(trace_on, 0))
         trace_touch(touch, directory, path, follow, kind);
     check_lost_update(touch, place, directory, path, follow, kind);
@@ -336,21 +356,39 @@ bool touch_two_paths(struct touch *touch, int directory, const char *path, enum 
     return true;
 }
 
-void touch_replaced(struct touch *touch, int directory, const char *path)
+/* We have made what is at a path now, or moved it away: of a known name that is what we know. */
+static void remember_name(const struct table *table, uint64_t key, int directory, const char *path)
 {
     struct stat status;
+    if (!lost_update_known(key))
+        return;
+    uint64_t generation = lock_generation(table->lock);
+    if (kernel_fstatat(directory, path, &status, AT_SYMLINK_NOFOLLOW) != 0) {
+        lost_update_removed(table, key);
+    } else {
+        lost_update_replaced(table, key);
+        lost_update_remember(
+            table, key, &(struct lost_update_file){&status, directory, path, false}, generation);
+    }
+}
+
+void touch_made(struct touch *touch, int directory, const char *path)
+{
     const struct table *table = touch->tables[touch->count - 1];
-    if (touch_scope(table) < SCOPE_SESSION)
+    if (touch_scope(table) >= SCOPE_SESSION)
+        remember_name(table, touch->key, directory, path);
+}
+
+void touch_renamed(struct touch *touch, int old_directory, const char *old_path, int new_directory,
+                   const char *new_path)
+{
+    if (touch_scope(touch->tables[touch->count - 1]) < SCOPE_SESSION)
         return;
     if (lost_update_known(touch->first_key))
         lock_reserve(touch->tables[0]->lock);
-    lost_update_removed(touch->tables[0], touch->first_key);
-    if (!lost_update_known(touch->key) ||
-        kernel_fstatat(directory, path, &status, AT_SYMLINK_NOFOLLOW) != 0)
-        return;
-    lost_update_replaced(table, touch->key);
-    lost_update_remember(table, touch->key,
-                         &(struct lost_update_file){&status, directory, path, false});
+    /* Something stays at the old name where two are exchanged, or are links to one file. */
+    remember_name(touch->tables[0], touch->first_key, old_directory, old_path);
+    touch_made(touch, new_directory, new_path);
 }
 
 void touch_removed(struct touch *touch)
@@ -390,10 +428,11 @@ static void renew(const struct touch *touch)
     struct lost_update_file file = {&status, touch->renews, NULL, false};
     if (touch->renews_path != NULL)
         file = (struct lost_update_file){&status, AT_FDCWD, touch->renews_path, true};
+    uint64_t generation = lock_generation(touch->tables[0]->lock);
     int result = file.path != NULL ? kernel_fstatat(AT_FDCWD, file.path, &status, 0)
                                    : kernel_fstat(file.descriptor, &status);
     if (result == 0)
-        lost_update_remember(touch->tables[0], touch->key, &file);
+        lost_update_remember(touch->tables[0], touch->key, &file, generation);
 }
 
 static bool touch_open_file(struct touch *touch, int descriptor, uint32_t word,

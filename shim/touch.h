@@ -48,6 +48,7 @@ struct touch {
     bool saved;                 /* the undo journal has all of its content */
     enum { NO_TURN, OUR_TURN, TURN_BELOW } turn; /* undo_end_turn() is due */
     bool creates;                                /* it was missing, as this process remembers it */
+    uint64_t generation; /* under `call`, where reading is not locked: before it */
     /* A file that was as this process remembers it, and is remembered anew behind the call. */
     int renews;              /* its descriptor, or -1 */
     const char *renews_path; /* or its path, or NULL */
@@ -139,8 +140,14 @@ bool touch_found(struct touch *touch, const struct place *place, int directory, 
 /* The call was to open the touched object for reading, and there was none (ENOENT). */
 void touch_missed(struct touch *touch);
 
-/* The first of two paths has been renamed to the second, which may have replaced something. */
-void touch_replaced(struct touch *touch, int directory, const char *path);
+/*
+ * The call went well. What it did to names is our own doing, and no update of others is lost by
+ * what follows: the last path was made (or got another object), one was renamed to another (or the
+ * two were exchanged), the one path was removed.
+ */
+void touch_made(struct touch *touch, int directory, const char *path);
+void touch_renamed(struct touch *touch, int old_directory, const char *old_path, int new_directory,
+                   const char *new_path);
 void touch_removed(struct touch *touch);
 
 /* Would changing the size of this open file undo somebody else's change? Then the touch is refused.

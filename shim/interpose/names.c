@@ -17,17 +17,10 @@ static void note_renamed(int directory, const char *path)
         tables_forget_cache();
 }
 
-/*
- * What follows a rename that went well. For what is remembered of files that were read, a rename
- * takes the old name's file away and replaces the new name's.
- */
-static int renamed(struct touch *touch, int result, int directory, const char *path)
+static int renamed(int result, int directory, const char *path)
 {
-    if (result == 0) {
+    if (result == 0)
         note_renamed(directory, path);
-        if (touch != NULL)
-            touch_replaced(touch, directory, path);
-    }
     return result;
 }
 
@@ -37,9 +30,10 @@ static int renamed(struct touch *touch, int result, int directory, const char *p
         return call;                                                                               \
     if (!touch_two_paths(&touch, old_directory, old_path, old_kind, new_directory, new_path,       \
                          TOUCH_REPLACE))                                                           \
-        return renamed(NULL, call, new_directory, new_path);                                       \
-    int result = touch.error != 0 ? -1 : (call);                                                   \
-    (void)renamed(&touch, result, new_directory, new_path);                                        \
+        return renamed(call, new_directory, new_path);                                             \
+    int result = touch.error != 0 ? -1 : renamed(call, new_directory, new_path);                   \
+    if (result == 0)                                                                               \
+        touch_renamed(&touch, old_directory, old_path, new_directory, new_path);                   \
     touch_end(&touch);                                                                             \
     return result
 
@@ -63,20 +57,32 @@ INTERPOSE int renameat2(int old_directory, const char *old_path, int new_directo
            REAL(renameat2)(old_directory, old_path, new_directory, new_path, flags));
 }
 
+/* The path is made, which `begin` begins a touch of. */
+#define MAKE(begin, directory, path, call)                                                         \
+    struct touch touch;                                                                            \
+    if (!touch_guarding() || !(begin))                                                             \
+        return call;                                                                               \
+    int result = touch.error != 0 ? -1 : (call);                                                   \
+    if (result == 0)                                                                               \
+        touch_made(&touch, directory, path);                                                       \
+    touch_end(&touch);                                                                             \
+    return result
+#define MAKE_AT(directory, path, call)                                                             \
+    MAKE(touch_path(&touch, directory, path, false, TOUCH_NAME), directory, path, call)
+
 INTERPOSE int link(const char *old_path, const char *new_path)
 {
-    GUARDED(int, -1,
-            touch_two_paths(&touch, AT_FDCWD, old_path, TOUCH_READ, AT_FDCWD, new_path, TOUCH_NAME),
-            REAL(link)(old_path, new_path));
+    MAKE(touch_two_paths(&touch, AT_FDCWD, old_path, TOUCH_READ, AT_FDCWD, new_path, TOUCH_NAME),
+         AT_FDCWD, new_path, REAL(link)(old_path, new_path));
 }
 
 INTERPOSE int linkat(int old_directory, const char *old_path, int new_directory,
                      const char *new_path, int flags)
 {
-    GUARDED(int, -1,
-            touch_two_paths(&touch, old_directory, old_path, TOUCH_READ, new_directory, new_path,
-                            TOUCH_NAME),
-            REAL(linkat)(old_directory, old_path, new_directory, new_path, flags));
+    MAKE(touch_two_paths(&touch, old_directory, old_path, TOUCH_READ, new_directory, new_path,
+                         TOUCH_NAME),
+         new_directory, new_path,
+         REAL(linkat)(old_directory, old_path, new_directory, new_path, flags));
 }
 
 /* A new symlink may lead from a path that was nobody's into a table. */
@@ -89,14 +95,12 @@ static int linked(int result)
 
 INTERPOSE int symlink(const char *target, const char *path)
 {
-    GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, false, TOUCH_NAME),
-            linked(REAL(symlink)(target, path)));
+    MAKE_AT(AT_FDCWD, path, linked(REAL(symlink)(target, path)));
 }
 
 INTERPOSE int symlinkat(const char *target, int directory, const char *path)
 {
-    GUARDED(int, -1, touch_path(&touch, directory, path, false, TOUCH_NAME),
-            linked(REAL(symlinkat)(target, directory, path)));
+    MAKE_AT(directory, path, linked(REAL(symlinkat)(target, directory, path)));
 }
 
 #define REMOVE(directory, path, call)                                                              \
@@ -126,53 +130,45 @@ INTERPOSE int remove(const char *path)
 
 INTERPOSE int rmdir(const char *path)
 {
-    GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, false, TOUCH_REMOVE), REAL(rmdir)(path));
+    REMOVE(AT_FDCWD, path, REAL(rmdir)(path));
 }
 
 INTERPOSE int mkdir(const char *path, mode_t mode)
 {
-    GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, false, TOUCH_NAME),
-            REAL(mkdir)(path, mode));
+    MAKE_AT(AT_FDCWD, path, REAL(mkdir)(path, mode));
 }
 
 INTERPOSE int mkdirat(int directory, const char *path, mode_t mode)
 {
-    GUARDED(int, -1, touch_path(&touch, directory, path, false, TOUCH_NAME),
-            REAL(mkdirat)(directory, path, mode));
+    MAKE_AT(directory, path, REAL(mkdirat)(directory, path, mode));
 }
 
 INTERPOSE int mknod(const char *path, mode_t mode, dev_t device)
 {
-    GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, false, TOUCH_NAME),
-            REAL(mknod)(path, mode, device));
+    MAKE_AT(AT_FDCWD, path, REAL(mknod)(path, mode, device));
 }
 
 INTERPOSE int mknodat(int directory, const char *path, mode_t mode, dev_t device)
 {
-    GUARDED(int, -1, touch_path(&touch, directory, path, false, TOUCH_NAME),
-            REAL(mknodat)(directory, path, mode, device));
+    MAKE_AT(directory, path, REAL(mknodat)(directory, path, mode, device));
 }
 
 INTERPOSE int __xmknod(int version, const char *path, mode_t mode, dev_t *device)
 {
-    GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, false, TOUCH_NAME),
-            REAL(__xmknod)(version, path, mode, device));
+    MAKE_AT(AT_FDCWD, path, REAL(__xmknod)(version, path, mode, device));
 }
 
 INTERPOSE int __xmknodat(int version, int directory, const char *path, mode_t mode, dev_t *device)
 {
-    GUARDED(int, -1, touch_path(&touch, directory, path, false, TOUCH_NAME),
-            REAL(__xmknodat)(version, directory, path, mode, device));
+    MAKE_AT(directory, path, REAL(__xmknodat)(version, directory, path, mode, device));
 }
 
 INTERPOSE int mkfifo(const char *path, mode_t mode)
 {
-    GUARDED(int, -1, touch_path(&touch, AT_FDCWD, path, false, TOUCH_NAME),
-            REAL(mkfifo)(path, mode));
+    MAKE_AT(AT_FDCWD, path, REAL(mkfifo)(path, mode));
 }
 
 INTERPOSE int mkfifoat(int directory, const char *path, mode_t mode)
 {
-    GUARDED(int, -1, touch_path(&touch, directory, path, false, TOUCH_NAME),
-            REAL(mkfifoat)(directory, path, mode));
+    MAKE_AT(directory, path, REAL(mkfifoat)(directory, path, mode));
 }

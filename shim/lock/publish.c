@@ -113,6 +113,8 @@ static void look_at_mark(struct lock *lock, struct registry_head *head)
         publish_write_word(lock, REGISTRY_OFFSET(head.mark.state), MARK_CLEAN);
     if (died) {
         head->crashed = 1;
+        head->generation++; /* it has let go, and may have written */
+        registry_add(&lock->registry, REGISTRY_OFFSET(head.generation), 1);
         publish_write_word(lock, REGISTRY_OFFSET(head.crashed), 1);
         registry_count(&lock->registry, COUNT_CRASHES);
         lock_tell(lock, &(struct lock_notice){.kind = EVENT_CRASH,

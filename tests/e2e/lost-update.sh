@@ -53,6 +53,18 @@ unlink T/n: ESTALE" "$other" "unlink T/n" "unlink T/n"
         'cp -p T/n keep; guard $scope "$act" "put T/n 1"; touch -r keep T/n' "unlink T/n"
     replaces $scope "a file with the same content in its place" "unlink T/n: ESTALE" \
         'cp -p T/n T/copy; guard $scope mv T/copy T/n' "unlink T/n"
+    # What a process does itself, in other files and in this one, must not hide what others do.
+    replaces $scope "and it changes another file" "open 0 T/n truncate: ESTALE" "$other" "put T/m 1" \
+        "open 0 T/n truncate"
+    replaces $scope "half changed by one who was killed" "open 0 T/n truncate: ESTALE" \
+        'guard $scope "$act" "open 1 T/n truncate" "write 1 half" "raise 9"' "put T/m 1" \
+        "open 0 T/n truncate"
+    replaces $scope "changed by its child" "open 0 T/n truncate: ESTALE" : "put T/m 1" fork \
+        "put T/n child" end wait "open 0 T/n truncate"
+    replaces $scope "changed by its child, in its own session" "open 0 T/n truncate: ESTALE" : \
+        "open 1 T/m create" "write 1 more" fork "put T/n child" end wait "close 1" "open 0 T/n truncate"
+    replaces $scope "renamed and made anew by itself" "" "$other" "cat T/n" "rename T/n T/m" "put T/n 1" \
+        "open 0 T/n truncate" "close 0" "unlink T/m"
     policy=report
     replaces $scope "only reported" "" "$other" "open 0 T/n truncate"
     unset policy

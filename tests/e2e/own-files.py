@@ -3,6 +3,7 @@ often that was refused (ESTALE):
 
     own-files.py WAY FILE TIMES      own-files.py ways
 """
+import ctypes
 import errno
 import mmap
 import os
@@ -118,6 +119,68 @@ def kept_open(path, number, kept=[]):
         write(path, "")
 
 
+def a_directory_before(path, number):
+    name = path + ".names"
+    os.mkdir(name)
+    os.close(os.open(name, os.O_RDONLY))
+    os.rmdir(name)
+    write(name, str(number))
+    read(name)
+    os.unlink(name)
+    os.mkdir(name)
+    os.rmdir(name)
+    os.mkfifo(name)
+    os.unlink(name)
+
+
+def by_another_link(path, number):
+    write(path, str(number))
+    read(path)
+    os.link(path, path + ".link")
+    read(path + ".link")
+    write(path + ".link", str(number) * 2)
+    write(path, "")
+    os.unlink(path + ".link")
+    write(path, str(number) * 3)
+
+
+def by_a_symlink(path, number):
+    name = path + ".symlink"
+    write(path, str(number))
+    os.symlink(os.path.basename(path), name)
+    read(name)
+    write(name, str(number) * 2)
+    write(path, "")
+    os.unlink(name)
+    os.symlink(path + ".nowhere", name)
+    read(name)
+    os.unlink(name)
+    write(name, str(number) * 3)
+    read(name)
+    os.unlink(name)
+
+
+def dated_back(path, number):
+    write(path, str(number))
+    os.utime(path, (number, number))
+    read(path)
+    write(path, str(number) * 2)
+    os.utime(path, (1, 1))
+    write(path, "")
+
+
+def exchanged(path, number):
+    other = path + ".other"
+    write(path, str(number))
+    write(other, str(number) * 2)
+    read(path)
+    read(other)
+    if ctypes.CDLL(None).renameat2(-100, path.encode(), -100, other.encode(), 2) != 0:
+        raise OSError(errno.ESTALE, "exchange")
+    write(path, "")
+    os.unlink(other)
+
+
 def slowly(path, number):
     """So that times would tell each change."""
     steps = (lambda: read(path), lambda: write(path, "1"), lambda: os.chmod(path, 0o600), lambda: write(path, "22"),
@@ -130,7 +193,8 @@ def slowly(path, number):
 
 
 WAYS = {way.__name__: way for way in (rewritten, written_blind, renamed_over, linked_anew, made_anew, in_place,
-                                      emptied_open, in_parts, mapped, by_a_copy, kept_open, slowly)}
+                                      emptied_open, in_parts, mapped, by_a_copy, kept_open, a_directory_before,
+                                      by_another_link, by_a_symlink, dated_back, exchanged, slowly)}
 
 
 def main():

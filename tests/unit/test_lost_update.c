@@ -21,10 +21,19 @@ static struct lock lock = {.registry_opened = true, .registry = {.descriptor = -
 static struct table table = {.lock = &lock};
 static uint64_t next_key = 1001;
 
+/* Each test has files of its own: one that is known under another name is known. */
+static dev_t device = 1;
+static int other_files(void **state)
+{
+    (void)state;
+    device++;
+    return 0;
+}
+
 /* A state of a file, long unchanged, so that times alone tell. */
 static struct stat status_of(uint64_t inode, off_t size, time_t time)
 {
-    struct stat status = {.st_dev = 1, .st_ino = inode, .st_size = size};
+    struct stat status = {.st_mode = S_IFREG, .st_dev = device, .st_ino = inode, .st_size = size};
     status.st_mtim.tv_sec = status.st_ctim.tv_sec = time;
     return status;
 }
@@ -48,7 +57,7 @@ static uint64_t read_and_remember(const struct stat *status)
 {
     uint64_t key = next_key += 2;
     lost_update_read(&table, key);
-    lost_update_remember(&table, key, just(status));
+    lost_update_remember(&table, key, just(status), lock.generation);
     return key;
 }
 
@@ -70,7 +79,7 @@ static void test_no_key(void **state)
     (void)read_and_remember(&status);
     lost_update_read(&table, 0);
     lost_update_removed(&table, 0);
-    lost_update_remember(&table, 0, just(&status));
+    lost_update_remember(&table, 0, just(&status), lock.generation);
     assert_false(lost_update_known(0));
     assert_false(lost_update_concerns(&table, 0));
 }
@@ -165,7 +174,7 @@ static void test_content(void **state)
         uint64_t key = next_key += 2;
         lost_update_replaced(&table, key);
         (void)clock_gettime(CLOCK_REALTIME, &file.status.st_ctim);
-        lost_update_remember(&table, key, &ways[i]);
+        lost_update_remember(&table, key, &ways[i], lock.generation);
         next_session(1);
         for (size_t j = 0; j < WAYS; j++) {
             assert_false(lost_update_threatens(&table, key, &ways[j]));
@@ -183,9 +192,14 @@ static void test_content(void **state)
         linked.st_ctim.tv_sec++;
         assert_false(lost_update_threatens(
             &table, key, &(struct lost_update_file){&linked, file.reading, NULL, false}));
+        /* Or its time was set, with or without a change. */
         linked.st_mtim.tv_sec++;
+        assert_false(lost_update_threatens(
+            &table, key, &(struct lost_update_file){&linked, file.reading, NULL, false}));
+        assert_int_equal(pwrite(file.writing, "x", 1, 0), 1);
         assert_true(lost_update_threatens(
             &table, key, &(struct lost_update_file){&linked, file.reading, NULL, false}));
+        assert_int_equal(pwrite(file.writing, "", 1, 0), 1);
         (void)lost_update_resumes(&table, key, &ways[i]);
         assert_false(lost_update_concerns(&table, key));
     }
@@ -204,7 +218,7 @@ static void test_changed_in_place(void **state)
         for (int times = 0; times < 2; times++) {
             lost_update_read(&table, key);
             (void)clock_gettime(CLOCK_REALTIME, &real.status.st_ctim);
-            lost_update_remember(&table, key, &file);
+            lost_update_remember(&table, key, &file, lock.generation);
             next_session(1);
             /* The second time it is known to be replaced. */
             assert_int_equal(lost_update_threatens(&table, key, &file), i == 1 && times == 0);
@@ -224,7 +238,7 @@ static void test_no_content(void **state)
         uint64_t key = next_key += 2;
         lost_update_replaced(&table, key);
         (void)clock_gettime(CLOCK_REALTIME, &files[i]->status.st_ctim);
-        lost_update_remember(&table, key, &file);
+        lost_update_remember(&table, key, &file, lock.generation);
         next_session(1);
         assert_int_equal(lost_update_threatens(&table, key, &file), i == 0);
         assert_int_equal(unlink(files[i]->path), 0);
@@ -239,7 +253,7 @@ static void test_absent(void **state)
     struct stat status = status_of(1, 2, 3);
     (void)state;
     uint64_t key = next_key += 2;
-    lost_update_missed(&table, key);
+    lost_update_missed(&table, key, lock.generation);
     next_session(0);
     assert_false(lost_update_threatens(&table, key, just(NULL)));
     assert_true(lost_update_threatens(&table, key, just(&status))); /* somebody else has made it */
@@ -258,13 +272,13 @@ static void test_written_unread(void **state)
     next_session(0);
     (void)lost_update_resumes(&table, key, just(&status)); /* it is as we left it */
     assert_false(lost_update_concerns(&table, key));
-    lost_update_remember(&table, key, just(&other));
+    lost_update_remember(&table, key, just(&other), lock.generation);
     next_session(0);
     assert_false(lost_update_threatens(&table, key, just(&other)));
     next_session(1);
     (void)lost_update_resumes(&table, key, just(&status)); /* it is not */
     assert_true(lost_update_concerns(&table, key));
-    lost_update_remember(&table, key, just(&status));
+    lost_update_remember(&table, key, just(&status), lock.generation);
     assert_true(lost_update_threatens(&table, key, just(&status)));
 }
 
@@ -282,8 +296,91 @@ static void test_many(void **state)
         struct stat status = status_of(i, (off_t)i, 3), other = status_of(i, (off_t)i + 1, 3);
         assert_true(lost_update_concerns(&table, first + 2 * i));
         assert_false(lost_update_threatens(&table, first + 2 * i, just(&status)));
-        assert_true(lost_update_threatens(&table, first + 2 * i, just(&other)));
+        if (i % 500 == 0) /* what is different is looked for among all names */
+            assert_true(lost_update_threatens(&table, first + 2 * i, just(&other)));
     }
+}
+
+/*
+ * Nobody else has let go with changes: what is different is our own doing, if we have changed
+ * anything at all, and else that of a program without a guard.
+ */
+static void test_own_doing(void **state)
+{
+    struct stat status = status_of(1, 2, 3), other = status_of(9, 5, 7);
+    (void)state;
+    uint64_t key = read_and_remember(&status), absent = next_key += 2;
+    lost_update_missed(&table, absent, lock.generation);
+    next_session(0);
+    assert_true(lost_update_threatens(&table, key, just(&other)));
+    lock.generation++;
+    lock.own_changes++;
+    lock.registry.lost = true; /* then the generation tells nothing */
+    assert_true(lost_update_threatens(&table, key, just(&other)));
+    lock.registry.lost = false;
+    lock.registry.descriptor = 0;
+    assert_false(lost_update_threatens(&table, key, just(&other)));
+    assert_false(lost_update_threatens(&table, key, just(NULL)));
+    assert_false(lost_update_threatens(&table, absent, just(&other)));
+    next_session(1); /* and now somebody else */
+    assert_true(lost_update_threatens(&table, key, just(&other)));
+    assert_true(lost_update_threatens(&table, key, just(NULL)));
+    assert_true(lost_update_threatens(&table, absent, just(&other)));
+    lock.registry.descriptor = -1;
+}
+
+/* A generation of before another one came, where reading does not keep that one away. */
+static void test_generation_of_before(void **state)
+{
+    struct stat status = status_of(1, 2, 3), other = status_of(9, 5, 7);
+    (void)state;
+    uint64_t key = next_key += 2, absent = next_key += 2, before = lock.generation;
+    next_session(1);
+    lost_update_read(&table, key);
+    lost_update_remember(&table, key, just(&status), before);
+    lost_update_missed(&table, absent, before);
+    lock.generation++;
+    lock.own_changes++;
+    next_session(0);
+    lock.registry.descriptor = 0;
+    assert_true(lost_update_threatens(&table, key, just(&other)));
+    assert_true(lost_update_threatens(&table, absent, just(&other)));
+    lock.registry.descriptor = -1;
+}
+
+static void test_other_names(void **state)
+{
+    struct stat status = status_of(1, 2, 3), other = status_of(1, 5, 6), third = status_of(1, 5, 7);
+    (void)state;
+    uint64_t key = read_and_remember(&status), link = next_key += 2;
+    lost_update_replaced(&table, link); /* we have changed it by its other name … */
+    lost_update_remember(&table, link, just(&other), lock.generation);
+    lost_update_removed(&table, link); /* … which we have removed */
+    next_session(1);
+    assert_false(lost_update_threatens(&table, key, just(&other)));
+    assert_true(lost_update_threatens(&table, key, just(&third)));
+    assert_true(lost_update_was_file(key, &third));
+    other.st_ino++;
+    assert_false(lost_update_was_file(key, &other));
+    assert_false(lost_update_was_file(link, &third));
+    assert_true(lost_update_was_file(link, NULL));
+    assert_false(lost_update_was_file(key, NULL));
+    assert_false(lost_update_was_file(next_key + 2, NULL));
+}
+
+/* Of a directory there is nothing to be lost. */
+static void test_no_file(void **state)
+{
+    struct stat status = status_of(1, 2, 3), file = status_of(2, 2, 3);
+    (void)state;
+    uint64_t key = read_and_remember(&file);
+    status.st_mode = S_IFDIR;
+    lost_update_read(&table, key);
+    lost_update_remember(&table, key, just(&status), lock.generation);
+    next_session(1);
+    assert_true(lost_update_known(key));
+    assert_false(lost_update_concerns(&table, key));
+    assert_false(lost_update_threatens(&table, key, just(&file)));
 }
 
 static _Atomic bool stop;
@@ -320,21 +417,26 @@ static void test_fork_among_threads(void **state)
     assert_int_equal(forgetful, 0);
 }
 
+#define EACH(test) cmocka_unit_test_setup(test, other_files)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing_is_known),
-        cmocka_unit_test(test_no_key),
-        cmocka_unit_test(test_unchanged),
-        cmocka_unit_test(test_changed),
-        cmocka_unit_test(test_within_a_tick),
-        cmocka_unit_test(test_content),
-        cmocka_unit_test(test_changed_in_place),
-        cmocka_unit_test(test_no_content),
-        cmocka_unit_test(test_absent),
-        cmocka_unit_test(test_written_unread),
-        cmocka_unit_test(test_many),
-        cmocka_unit_test(test_fork_among_threads),
+        EACH(test_nothing_is_known),
+        EACH(test_no_key),
+        EACH(test_unchanged),
+        EACH(test_changed),
+        EACH(test_within_a_tick),
+        EACH(test_content),
+        EACH(test_changed_in_place),
+        EACH(test_no_content),
+        EACH(test_absent),
+        EACH(test_written_unread),
+        EACH(test_many),
+        EACH(test_own_doing),
+        EACH(test_generation_of_before),
+        EACH(test_other_names),
+        EACH(test_no_file),
+        EACH(test_fork_among_threads),
     };
     return cmocka_run_group_tests_name("lost_update", tests, NULL, NULL);
 }
