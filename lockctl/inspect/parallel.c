@@ -67,8 +67,8 @@ static size_t helpers(size_t batches, cpu_set_t *processors)
 }
 
 /*
- * They are kept off the processor that this one runs on: the kernel often starts a thread there, and
- * what is to be done takes less time than it needs to move one.
+ * They are kept off the processor that this one runs on: the kernel often starts a thread there,
+ * and what is to be done takes less time than it needs to move one.
  */
 static void keep_apart(pthread_attr_t *attributes, cpu_set_t *processors)
 {

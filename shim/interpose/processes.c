@@ -1,6 +1,7 @@
 /* Processes that begin, end, or leave the command that they belong to. */
 #include "shim/interpose/real.h"
 #include "shim/lock/kernel.h"
+#include "shim/lock/polls.h"
 #include "shim/touch.h"
 
 /* fork() itself runs the handlers that start.c has registered; this one skips them. */
@@ -12,6 +13,49 @@ INTERPOSE pid_t _Fork(void)
     else
         touch_process_made();
     return child;
+}
+
+/* Who asks for a child that has not ended, and does not wait, may do so until it has. */
+static pid_t asked(pid_t child, pid_t ended)
+{
+    if (ended == 0 && touch_guarding() && touch_is_own_process())
+        polls_note(child);
+    return ended;
+}
+
+INTERPOSE pid_t waitpid(pid_t child, int *status, int options)
+{
+    return asked(child, REAL(waitpid)(child, status, options));
+}
+
+INTERPOSE pid_t wait3(int *status, int options, struct rusage *usage)
+{
+    return asked(-1, REAL(wait3)(status, options, usage));
+}
+
+INTERPOSE pid_t wait4(pid_t child, int *status, int options, struct rusage *usage)
+{
+    return asked(child, REAL(wait4)(child, status, options, usage));
+}
+
+#ifdef __i386__
+INTERPOSE pid_t __wait3_time64(int *status, int options, void *usage)
+{
+    return asked(-1, REAL(__wait3_time64)(status, options, usage));
+}
+
+INTERPOSE pid_t __wait4_time64(pid_t child, int *status, int options, void *usage)
+{
+    return asked(child, REAL(__wait4_time64)(child, status, options, usage));
+}
+#endif
+
+INTERPOSE int waitid(idtype_t kind, id_t id, siginfo_t *told, int options)
+{
+    int result = REAL(waitid)(kind, id, told, options);
+    if (result == 0 && (options & WNOHANG) != 0 && told != NULL)
+        (void)asked(kind == P_PID ? (pid_t)id : -1, told->si_pid);
+    return result;
 }
 
 /* A session of its own: the process is no part of its command any more. */

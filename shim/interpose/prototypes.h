@@ -20,11 +20,13 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "shim/interpose/musl.h"
@@ -78,6 +80,8 @@ int __ftw64_time64(const char *path, void *each, int descriptors_at_most);
 int __nftw64_time64(const char *path, void *each, int descriptors_at_most, int flags);
 void *__fts64_open_time64(char *const *paths, int options, void *compare);
 int __glob64_time64(const char *pattern, int flags, void *error, void *found);
+pid_t __wait3_time64(int *status, int options, void *usage);
+pid_t __wait4_time64(pid_t child, int *status, int options, void *usage);
 
 int pidfd_spawn(int *pidfd, const char *path, const posix_spawn_file_actions_t *actions,
                 const posix_spawnattr_t *attributes, char *const *arguments,

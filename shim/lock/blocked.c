@@ -151,9 +151,23 @@ static bool end_of_child_wakes(pid_t process, long call, uint64_t set)
     return !has_it && is_in_set(process, "\nSigCgt:\t", SIGCHLD);
 }
 
+/* It sleeps until something happens, or a time is over. */
+static void note_sleep(struct blocked *blocked, pid_t process, bool limited)
+{
+    blocked->asleep = true;
+    if (!limited && !blocked->endless)
+        blocked->endless = is_in_set(process, "\nSigCgt:\t", SIGCHLD);
+}
+
 static void note_call(struct blocked *blocked, pid_t process, long call, const uint64_t *argument)
 {
     switch (call) {
+    case SYS_futex:
+        break;
+    case SYS_nanosleep:
+    case SYS_clock_nanosleep:
+        note_sleep(blocked, process, true);
+        break;
     case SYS_rt_sigsuspend:
     case SYS_rt_sigtimedwait:
 #ifdef SYS_pause
@@ -194,6 +208,7 @@ static void note_call(struct blocked *blocked, pid_t process, long call, const u
 #endif
     case SYS_ppoll:
         add_polled(blocked, process, argument[0], argument[1]);
+        note_sleep(blocked, process, call == SYS_ppoll ? argument[2] != 0 : (int)argument[2] >= 0);
         break;
 #ifdef SYS_select
     case SYS_select:
@@ -201,6 +216,7 @@ static void note_call(struct blocked *blocked, pid_t process, long call, const u
     case SYS_pselect6:
         add_selected(blocked, process, argument[0], argument[1]);
         add_selected(blocked, process, argument[0], argument[2]);
+        note_sleep(blocked, process, argument[4] != 0);
         break;
 #ifdef SYS_epoll_wait
     case SYS_epoll_wait:
@@ -208,8 +224,11 @@ static void note_call(struct blocked *blocked, pid_t process, long call, const u
     case SYS_epoll_pwait:
     case SYS_epoll_pwait2:
         add_watched(blocked, process, (long)argument[0]);
+        note_sleep(blocked, process,
+                   call == SYS_epoll_pwait2 ? argument[3] != 0 : (int)argument[3] >= 0);
         break;
     default:
+        blocked->busy = true;
         break;
     }
 }
@@ -237,6 +256,7 @@ static void guess_call(struct blocked *blocked, pid_t process)
         blocked->on_child = true;
     else
         process_each_number(process_path(path, process, "fd", -1), add_any_descriptor, blocked);
+    blocked->asleep = true;
 }
 
 struct thread_search {
@@ -269,6 +289,8 @@ static bool look_at_thread(long thread, void *context)
         for (int i = 0; i < 6; i++)
             at = blocked_parse(at, &argument[i]);
         note_call(search->blocked, search->process, call_of(search->process, (long)call), argument);
+    } else {
+        search->blocked->busy = true; /* it runs */
     }
     return ++search->looked_at < 64;
 }

@@ -13,6 +13,9 @@ enum { BLOCKED_DESCRIPTORS = 64 };
 
 struct blocked {
     bool on_child; /* until one ends: in wait(), or for the signal of it */
+    bool asleep;   /* a thread sleeps for a time, or until something happens */
+    bool endless;  /* … without a limit of time, where the end of a child would wake it, too */
+    bool busy;     /* a thread does something else than to wait */
     int count;
     int descriptors[BLOCKED_DESCRIPTORS]; /* until one can be read or written */
 };

@@ -21,6 +21,8 @@
 #define SYS_select 23
 #undef SYS_pause
 #define SYS_pause 34
+#undef SYS_nanosleep
+#define SYS_nanosleep 35
 #undef SYS_sendfile
 #define SYS_sendfile 40
 #undef SYS_sendto
@@ -41,6 +43,10 @@
 #define SYS_rt_sigtimedwait 128
 #undef SYS_rt_sigsuspend
 #define SYS_rt_sigsuspend 130
+#undef SYS_futex
+#define SYS_futex 202
+#undef SYS_clock_nanosleep
+#define SYS_clock_nanosleep 230
 #undef SYS_epoll_wait
 #define SYS_epoll_wait 232
 #undef SYS_waitid
@@ -66,11 +72,11 @@
 #if defined(__i386__) || defined(__x86_64__)
 /* {i386, x86-64}; clone3 and epoll_pwait2 have the same number in both. */
 static const short blocked_calls[][2] = {
-    {3, 0},     {4, 1},     {168, 7},   {145, 19},  {146, 20},  {142, 23},  {29, 34},
-    {187, 40},  {239, 40},  {369, 44},  {371, 45},  {370, 46},  {372, 47},  {120, 56},
-    {190, 58},  {114, 61},  {7, 61},    {177, 128}, {421, 128}, {179, 130}, {256, 232},
-    {284, 247}, {308, 270}, {413, 270}, {309, 271}, {414, 271}, {313, 275}, {315, 276},
-    {319, 281}, {337, 299}, {417, 299}, {378, 327}, {379, 328}};
+    {3, 0},     {4, 1},     {168, 7},   {145, 19},  {146, 20},  {142, 23},  {29, 34},   {187, 40},
+    {239, 40},  {369, 44},  {371, 45},  {370, 46},  {372, 47},  {120, 56},  {190, 58},  {114, 61},
+    {7, 61},    {177, 128}, {421, 128}, {179, 130}, {256, 232}, {284, 247}, {308, 270}, {413, 270},
+    {309, 271}, {414, 271}, {313, 275}, {315, 276}, {319, 281}, {337, 299}, {417, 299}, {378, 327},
+    {379, 328}, {162, 35},  {240, 202}, {422, 202}, {267, 230}, {407, 230}};
 #endif
 
 #endif

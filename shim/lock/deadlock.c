@@ -186,7 +186,7 @@ static bool we_hold(const struct search *search, uint64_t device, uint64_t inode
     for (int i = 0; search->patient && !identity.held && i < search->line_count; i++) {
         const struct kernel_lock *line = &search->lines[i];
         identity.held = !line->waits && line->inode == inode && inode != search->wanted->inode &&
-                        relatives_wait_for_us(line->process);
+                        relatives_wait_for(line->process, kernel_getpid());
     }
     return identity.held;
 }

@@ -236,6 +236,16 @@ void registry_touched(struct registry *registry, int slot, pid_t process, uint64
                              sizeof now);
 }
 
+void registry_polled(struct registry *registry, int slot, pid_t process, pid_t child, uint64_t now)
+{
+    enum { FROM = offsetof(struct registry_holder, polled) };
+    struct registry_holder holder = {.polled = child, .polled_at = now};
+    size_t offset = own_holder_offset(registry, slot, process);
+    if (offset != 0)
+        (void)registry_write(registry, offset + FROM, (const char *)&holder + FROM,
+                             offsetof(struct registry_holder, reserved) - FROM);
+}
+
 static void set_own_flag(struct registry *registry, int slot, pid_t process, size_t member)
 {
     static const uint32_t yes = 1;

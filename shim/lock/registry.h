@@ -65,10 +65,12 @@ struct registry_holder {
     int32_t thread;        /* the thread that took it */
     uint32_t out_of_reach; /* it has started a program that no fence can stop */
     uint32_t ending; /* it has ended in order, but for what libc still does; answers for nothing */
-    uint32_t reserved_word;
-    uint64_t reserved[4];
+    int32_t polled;  /* a child that it asks about without waiting, or -1: several */
+    uint64_t polled_at; /* when it last did, at most REGISTRY_POLL_AGE too old; 0: never */
+    uint64_t reserved[3];
 };
 #define REGISTRY_TOUCH_AGE 1000000000u
+#define REGISTRY_POLL_AGE 10000000u
 
 /* One who waits. 64 bytes. */
 struct registry_waiter {
@@ -296,6 +298,8 @@ void registry_clear_holder(struct registry *registry, int slot, pid_t process);
 
 /* The process that holds by this slot (-1: as the exclusive holder) has touched its table. */
 void registry_touched(struct registry *registry, int slot, pid_t process, uint64_t now);
+/* … or has asked about a child (-1: several) that has not ended, with WNOHANG. */
+void registry_polled(struct registry *registry, int slot, pid_t process, pid_t child, uint64_t now);
 
 /* It ends in order: nothing is handed on to it any more. */
 void registry_ends(struct registry *registry, int slot, pid_t process);

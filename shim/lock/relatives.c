@@ -26,6 +26,7 @@
 enum { CHAIN_MAXIMUM = 32, VISITED_MAXIMUM = 64 };
 
 struct end {
+    pid_t ends;    /* it is the end of this child that is waited for (a pidfd) */
     bool terminal; /* the controlling side of a pseudo-terminal: the inode is its number */
     bool socket;
     bool reads; /* the blocked process waits to read: the other end writes */
@@ -103,9 +104,30 @@ static bool is_terminal(pid_t process, int descriptor, struct end *end)
     return true;
 }
 
+/* A child alone: a waiter watches its holder so as well, and that may be a cycle. */
+static bool is_child(pid_t process, int descriptor, struct end *end)
+{
+    char path[64], text[1024];
+    struct process_status status;
+    uint64_t number;
+    if (!descriptor_target(process, descriptor, "anon_inode:[pidfd]", &number) ||
+        process_read_file(process_path(path, process, "fdinfo", descriptor), text, sizeof text) <=
+            0)
+        return false;
+    const char *at = strstr(text, "\nPid:\t");
+    if (at == NULL || at[6] == '-') /* it has ended, or is not to be seen from here */
+        return false;
+    (void)blocked_parse(at + 6, &number);
+    end->ends = (pid_t)number;
+    return process_status_read(end->ends, &status) && status.parent == process;
+}
+
 static bool find_end(pid_t process, int descriptor, struct end *end)
 {
     memset(end, 0, sizeof *end);
+    if (is_child(process, descriptor, end))
+        return true;
+    end->ends = 0;
     if (descriptor_target(process, descriptor, "pipe:[", &end->inode)) {
         int mode = access_mode(process, descriptor);
         end->reads = mode != O_WRONLY;
@@ -151,6 +173,8 @@ static bool look_for_end(long descriptor, void *context)
 static bool has_other_end(pid_t process, const struct end *end)
 {
     char path[64];
+    if (end->ends != 0)
+        return end->ends == process;
     struct end_search search = {end, process, false};
     process_each_number(process_path(path, process, "fd", -1), look_for_end, &search);
     return search.found;
@@ -181,8 +205,32 @@ static bool touches_chain(const struct chain *chain, pid_t process, const struct
     return false;
 }
 
+static bool is_polled(const struct relatives_hints *hints, pid_t child,
+                      const struct blocked *blocked)
+{
+    /* Who asks about all of its children may be a server: while it waits for others it does that.
+     */
+    return blocked->asleep &&
+           (hints->polled == RELATIVES_ANY_CHILD ? blocked->count == 0 : hints->polled == child);
+}
+
+/*
+ * Does a parent that sleeps wait for its child? Of those between us and the holder, which itself
+ * waits for them, it is taken for granted after a while. The holder may sleep for other reasons, in
+ * the middle of what it does.
+ */
+static bool sleeps_for_child(const struct relatives_hints *hints, bool is_holder, pid_t child,
+                             const struct blocked *blocked)
+{
+    if (!is_holder)
+        return hints->rested && blocked->asleep;
+    return (hints->rested && blocked->endless && !blocked->busy) ||
+           is_polled(hints, child, blocked);
+}
+
 /* The process, and every ancestor as long as each waits for the one before. */
-static void build_chain(struct chain *chain, pid_t process)
+static void build_chain(struct chain *chain, pid_t process, pid_t holder,
+                        const struct relatives_hints *hints)
 {
     chain->count = 0;
     while (process > 1 && chain->count < CHAIN_MAXIMUM) {
@@ -192,7 +240,8 @@ static void build_chain(struct chain *chain, pid_t process)
             return;
         struct blocked blocked = {.count = 0};
         blocked_find(status.parent, &blocked);
-        if (!blocked.on_child && !touches_chain(chain, status.parent, &blocked))
+        if (!blocked.on_child && !touches_chain(chain, status.parent, &blocked) &&
+            !sleeps_for_child(hints, status.parent == holder, process, &blocked))
             return;
         process = status.parent;
     }
@@ -295,24 +344,31 @@ static bool is_ancestor(pid_t ancestor, pid_t process)
 }
 
 /* The cheap questions first: most holders are busy, or wait for children that we are none of. */
-bool relatives_wait_for(pid_t holder, pid_t process)
+static bool ask(pid_t holder, pid_t process, const struct relatives_hints *hints)
 {
     struct blocked blocked = {.count = 0};
     if (holder == process)
         return false;
     blocked_find(holder, &blocked);
-    if (blocked.count == 0 && !(blocked.on_child && is_ancestor(holder, process)))
+    if (blocked.count == 0 &&
+        !((blocked.on_child || blocked.asleep) && is_ancestor(holder, process)))
         return false;
     struct chain chain;
     struct visited visited = {.thorough = may_be_thorough()};
-    build_chain(&chain, process);
+    build_chain(&chain, process, holder, hints);
     bool found = waits(&chain, &visited, holder, 0);
     if (found && visited.thorough)
         atomic_store(&thorough_since, registry_now());
     return found;
 }
 
-bool relatives_wait_for_us(pid_t holder)
+bool relatives_wait_for(pid_t holder, pid_t process)
 {
-    return relatives_wait_for(holder, kernel_getpid());
+    static const struct relatives_hints none;
+    return ask(holder, process, &none);
+}
+
+bool relatives_wait_for_us(pid_t holder, const struct relatives_hints *hints)
+{
+    return ask(holder, kernel_getpid(), hints);
 }

@@ -8,10 +8,21 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Is `holder` blocked, directly or through others, on something that only we can do? */
-bool relatives_wait_for_us(pid_t holder);
+/* What whoever waits knows besides. All 0 where it knows nothing. */
+struct relatives_hints {
+    bool rested; /* the lock is with that holder for a while */
+    /*
+     * The holder asks again and again, with WNOHANG, whether this child has ended; of several:
+     * RELATIVES_ANY_CHILD. 0: it does not.
+     */
+    pid_t polled;
+};
+#define RELATIVES_ANY_CHILD (-1)
 
-/* The same for any other process instead of us. */
+/* Is `holder` blocked, directly or through others, on something that only we can do? */
+bool relatives_wait_for_us(pid_t holder, const struct relatives_hints *hints);
+
+/* The same for any other process instead of us, without hints. */
 bool relatives_wait_for(pid_t holder, pid_t process);
 
 #endif

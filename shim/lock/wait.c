@@ -34,6 +34,9 @@
 #define FIRST_LOOK_AGAIN (25 * MILLISECOND)
 #define LOOK_AGAIN_AT_MOST (1000 * MILLISECOND)
 #define LOOKS_SPARED 8
+#define RESTED (20 * MILLISECOND) /* with one holder, who then is asleep */
+#define POLLS_MOMENT (20 * MILLISECOND)
+#define POLLS_ENOUGH 3
 #define LOOK_SELDOM 5 /* far behind in the queue: that many times less often */
 #define PATIENCE (100 * MILLISECOND)
 #define LONG_WAIT (10 * SECOND)
@@ -63,25 +66,65 @@ struct wait {
         int descriptor;       /* a pidfd, or -1 */
         bool ended;           /* and yet the lock was not free */
     } watched;
+    struct {
+        uint64_t acquisition; /* whose holder */
+        pid_t holder;
+        int looks;
+        uint64_t last; /* its question after its child, without waiting */
+        uint64_t seen_at;
+    } polls;
 };
 
 /* --- joining --- */
 
-static bool waits_for_us(const struct registry_holder *holder, const struct lock *lock)
+/*
+ * Does the holder keep asking for its child while we wait? Looks count that found a new question
+ * since the look before; one or two are asked in passing, as by who starts several children. It is
+ * so for the moment of such a look, which asks several times.
+ */
+static pid_t polled_by(struct wait *wait, const struct registry_holder *holder)
 {
+    uint64_t now = registry_now();
+    if (wait->polls.acquisition != holder->acquisition || wait->polls.holder != holder->process) {
+        wait->polls.acquisition = holder->acquisition;
+        wait->polls.holder = holder->process;
+        wait->polls.last = holder->polled_at;
+        wait->polls.looks = 0;
+    } else if (wait->polls.last != holder->polled_at) {
+        wait->polls.last = holder->polled_at;
+        wait->polls.looks++;
+        wait->polls.seen_at = now;
+    }
+    bool polls = wait->polls.looks >= POLLS_ENOUGH && now - wait->polls.seen_at < POLLS_MOMENT;
+    return polls ? holder->polled : 0;
+}
+
+static struct relatives_hints hints_of(struct wait *wait, const struct registry_holder *holder)
+{
+    uint64_t now = registry_now(),
+             since = holder->since > wait->began ? holder->since : wait->began;
+    return (struct relatives_hints){.rested = now > since && now - since >= RESTED,
+                                    .polled = polled_by(wait, holder)};
+}
+
+static bool waits_for_us(struct wait *wait, const struct registry_holder *holder)
+{
+    const struct lock *lock = wait->lock;
     pid_t process = holder->process;
     if (process <= 0 || process == kernel_getpid() ||
         holder->pid_namespace != lock->registry.pid_namespace)
         return false;
-    return relatives_wait_for_us(process);
+    struct relatives_hints hints = hints_of(wait, holder);
+    return relatives_wait_for_us(process, &hints);
 }
 
 /* The member that took the lock may have ended; what the command waits for, its supervisor does. */
 static bool supervisor_waits_for_us(const struct registry_holder *holder, const struct lock *lock)
 {
+    static const struct relatives_hints none;
     return holder->supervisor > 0 && holder->supervisor != kernel_getpid() &&
            holder->pid_namespace == lock->registry.pid_namespace &&
-           relatives_wait_for_us(holder->supervisor);
+           relatives_wait_for_us(holder->supervisor, &none);
 }
 
 /*
@@ -92,7 +135,8 @@ static bool supervisor_waits_for_us(const struct registry_holder *holder, const 
 struct kernel_search {
     const struct lock *lock;
     const struct registry_holder *known; /* REGISTRY_HOLDERS, or NULL */
-    bool waits, other;                   /* a holder that waits for us, one that does not */
+    struct relatives_hints hints;
+    bool waits, other; /* a holder that waits for us, one that does not */
 };
 
 static bool is_known_to_wait(const struct kernel_search *search, pid_t process)
@@ -111,50 +155,53 @@ static bool look_at_kernel_lock(const struct kernel_lock *found, void *context)
     /* The inode alone: btrfs tells another device here than stat does. */
     if (found->waits || found->inode != search->lock->inode)
         return true;
-    bool waits =
-        found->process > 0 && found->process != kernel_getpid() &&
-        (relatives_wait_for_us(found->process) || is_known_to_wait(search, found->process));
+    bool waits = found->process > 0 && found->process != kernel_getpid() &&
+                 (relatives_wait_for_us(found->process, &search->hints) ||
+                  is_known_to_wait(search, found->process));
     search->waits = search->waits || waits;
     search->other = search->other || !waits;
     return !search->other;
 }
 
-static bool all_in_kernel_wait_for_us(const struct lock *lock, const struct registry_holder *known)
+static bool all_in_kernel_wait_for_us(const struct wait *wait, const struct registry_holder *known)
 {
-    struct kernel_search search = {lock, known, false, false};
+    struct kernel_search search = {.lock = wait->lock,
+                                   .known = known,
+                                   .hints = {.rested = registry_now() - wait->began >= RESTED}};
     kernel_locks_each(look_at_kernel_lock, &search);
     return search.waits && !search.other;
 }
 
 /* Several may share the lock, and then all of them must wait for us. */
-static bool sharers_wait_for_us(const struct lock *lock, const struct registry_holder *holders)
+static bool sharers_wait_for_us(struct wait *wait, const struct registry_holder *holders)
 {
     for (int i = 0; i < REGISTRY_HOLDERS; i++) {
         const struct registry_holder *holder = &holders[i];
         if (holder->process != 0 && holder->mode == REGISTRY_SHARED &&
-            process_is_alive(holder->process, holder->start_time) && !waits_for_us(holder, lock) &&
-            !supervisor_waits_for_us(holder, lock))
+            process_is_alive(holder->process, holder->start_time) && !waits_for_us(wait, holder) &&
+            !supervisor_waits_for_us(holder, wait->lock))
             return false;
     }
-    return all_in_kernel_wait_for_us(lock, holders);
+    return all_in_kernel_wait_for_us(wait, holders);
 }
 
 /* A holder that waits for us, of those on this level; NULL: none. `known`: one of them lives. */
-static const struct registry_holder *find_waiting(struct lock *lock, int level,
+static const struct registry_holder *find_waiting(struct wait *wait, int level,
                                                   const struct registry_holder *exclusive,
                                                   const struct registry_holder *holders,
                                                   bool *known)
 {
+    const struct lock *lock = wait->lock;
     if (level == 0 && exclusive->process != 0) {
         *known = process_is_alive(exclusive->process, exclusive->start_time);
-        if (waits_for_us(exclusive, lock) || supervisor_waits_for_us(exclusive, lock))
+        if (waits_for_us(wait, exclusive) || supervisor_waits_for_us(exclusive, lock))
             return exclusive;
     }
     for (int i = 0; i < REGISTRY_HOLDERS; i++) {
         if (holders[i].process == 0 || holders[i].level != (uint32_t)level)
             continue;
         *known = *known || process_is_alive(holders[i].process, holders[i].start_time);
-        if (waits_for_us(&holders[i], lock))
+        if (waits_for_us(wait, &holders[i]))
             return &holders[i];
     }
     return NULL;
@@ -162,20 +209,21 @@ static const struct registry_holder *find_waiting(struct lock *lock, int level,
 
 /* `may_be_strange`: a holder that the registry does not know is to be looked for in the kernel's
  * list. */
-static bool level_holder_waits_for_us(struct lock *lock, int level, bool may_be_strange)
+static bool level_holder_waits_for_us(struct wait *wait, int level, bool may_be_strange)
 {
+    struct lock *lock = wait->lock;
     struct registry_holder exclusive, holders[REGISTRY_HOLDERS];
     if (!registry_usable(&lock->registry))
-        return level > 0 || all_in_kernel_wait_for_us(lock, NULL);
+        return level > 0 || all_in_kernel_wait_for_us(wait, NULL);
     if (!registry_read(&lock->registry, REGISTRY_OFFSET(head.exclusive), &exclusive,
                        sizeof exclusive) ||
         !registry_read(&lock->registry, REGISTRY_OFFSET(holders), holders, sizeof holders))
         return false;
     bool known = false;
-    const struct registry_holder *waiting = find_waiting(lock, level, &exclusive, holders, &known);
+    const struct registry_holder *waiting = find_waiting(wait, level, &exclusive, holders, &known);
     if (waiting == NULL)
-        return level == 0 && !known && may_be_strange && all_in_kernel_wait_for_us(lock, NULL);
-    return waiting->mode != REGISTRY_SHARED || sharers_wait_for_us(lock, holders);
+        return level == 0 && !known && may_be_strange && all_in_kernel_wait_for_us(wait, NULL);
+    return waiting->mode != REGISTRY_SHARED || sharers_wait_for_us(wait, holders);
 }
 
 /*
@@ -189,7 +237,7 @@ static int join(struct wait *wait)
     for (int level = 1; level < LOCK_LEVELS; level++) {
         int result = lock_set_level(descriptor, level, F_WRLCK);
         if (result == -EAGAIN || result == -EACCES) {
-            if (level_holder_waits_for_us(lock, level, true))
+            if (level_holder_waits_for_us(wait, level, true))
                 continue;
             wait->behind_joined = true;
             return -EWOULDBLOCK;
@@ -200,7 +248,7 @@ static int join(struct wait *wait)
         if (!lock_range_taken(descriptor, level + 1)) {
             struct registry_head head;
             result = lock_attempt(lock, &head);
-            if (result < 0 && level_holder_waits_for_us(lock, 0, true)) {
+            if (result < 0 && level_holder_waits_for_us(wait, 0, true)) {
                 result = lock_entrance_unless_held(lock);
                 if (result == 0) {
                     lock->level = level;
@@ -297,7 +345,7 @@ static int look_at_relations(struct wait *wait, bool last)
     wait->behind_joined = false;
     if (borrow(wait))
         return lock_entrance_unless_held(lock);
-    if (level_holder_waits_for_us(lock, 0, !moves))
+    if (level_holder_waits_for_us(wait, 0, !moves))
         return lock->dependents == DEPENDENTS_JOIN ? join(wait) : -EDEADLK;
     bool patient = !moves && registry_now() - wait->began >= PATIENCE;
     return deadlock_found(lock, wait->began, patient) ? -EDEADLK : -EWOULDBLOCK;

@@ -46,6 +46,77 @@ c = ['$act', 'cat T/n', 'put T/done done']
 $call"
 done
 
+# Those who wait for a child without waiting in wait(): they ask again and again, or for its pidfd.
+for call in "subprocess.run(c, timeout=60)" "
+while p().poll() is None: time.sleep(0.02)" "
+p()
+while os.waitpid(-1, os.WNOHANG)[0] == 0: select.select([], [], [], 0.02)" "
+while os.waitid(os.P_PID, p().pid, os.WEXITED | os.WNOHANG) is None: time.sleep(0.02)" "
+q = subprocess.Popen(['sleep', '1'])
+while None in [x.poll() for x in (p(), q)]: time.sleep(0.02)" \
+    "s = select.poll(); s.register(os.pidfd_open(p().pid)); s.poll()" \
+    "s = select.epoll(); s.register(os.pidfd_open(p().pid)); s.poll(60)" \
+    "signal.signal(17, lambda *_: os._exit(0)); p(); select.select([os.pipe()[0]], [], [])"; do
+    joins "python: ${call//$'\n'/ }" "$python" -c "
+import functools, os, select, signal, subprocess, time
+held = open('T/n')
+c = ['$act', 'cat T/n', 'put T/done done']
+p = functools.lru_cache(lambda: subprocess.Popen(c))
+$call"
+done
+joins "perl: waitpid with WNOHANG" perl -e "use POSIX ':sys_wait_h'; open(F, '<', 'T/n'); my \$c = fork;
+    exec qq{$inner} unless \$c; select(undef, undef, undef, 0.02) while waitpid(\$c, WNOHANG) == 0"
+echo "import subprocess; subprocess.run(['$act', 'cat T/n', 'put T/done done'], timeout=60)" >"$work.py"
+joins "below a shell that waits for one that asks" sh -c "exec 3<T/n; $python $work.py; true"
+node=$(command -v node) || skip "node: there is none"
+for call in "spawn('sh', ['-c', c], {stdio: 'inherit'}).on('exit', end)" \
+    "spawn('sh', ['-c', c], {stdio: 'ignore'}).on('exit', end)" "exec(c, end)" \
+    "execSync(c, {stdio: 'inherit'}), end()"; do
+    [ -z "$node" ] || joins "node: $call" "$node" -e "
+        const fs = require('fs'), held = fs.openSync('T/n'), end = () => fs.closeSync(held),
+            c = \`$inner\`;
+        require('child_process').$call"
+done
+
+# A parent that sleeps in the middle of what it does waits for nobody, though it has asked about its
+# children, as each start of another one does, or would hear of their end.
+cat >"$work.py" <<'END'
+import multiprocessing, select, signal, sys, time
+
+def add(pause):
+    with open('T/n', 'r+') as file:
+        number = int(file.read())
+        pause()
+        file.seek(0)
+        file.write(str(number + 1))
+
+def begin_and_sleep():
+    for child in children:
+        child.start()
+    for _ in range(3):
+        [child.is_alive() for child in children]
+        time.sleep(0.005)
+    time.sleep(0.4)
+
+def begin_and_select():
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    for child in children:
+        child.start()
+    select.select([], [], [], 0.4)
+
+children = [multiprocessing.Process(target=add, args=(lambda: time.sleep(0.005),)) for _ in range(5)]
+add({'sleep': begin_and_sleep, 'select': begin_and_select}[sys.argv[1]])
+for child in children:
+    child.join()
+END
+for scope in process session; do
+    for way in sleep select; do
+        fresh
+        guard $scope "$python" "$work.py" $way
+        same "$scope: a parent in its $way is not gone past" "0 6" "$? $(cat T/n)"
+    done
+done
+
 # Pipelines: both ends touch.
 for scope in process session; do
     fresh

@@ -37,6 +37,69 @@ static long session_twice(struct area *area)
     return setsid();
 }
 ROW(setsid, twice, NONE, in_child(area, session_twice))
+/* A child that is asked for before it ends, and waited for behind that: 7. `ask` takes the options.
+ */
+#define WAITS(name, ask, told)                                                                     \
+    static long waited_for_##name(struct area *area)                                               \
+    {                                                                                              \
+        int ends[2], status = 0;                                                                   \
+        siginfo_t seen = {.si_pid = 0};                                                            \
+        (void)area, (void)seen;                                                                    \
+        if (pipe2(ends, O_CLOEXEC) != 0)                                                           \
+            return -1;                                                                             \
+        pid_t child = fork();                                                                      \
+        if (child == 0) {                                                                          \
+            char byte;                                                                             \
+            close(ends[1]);                                                                        \
+            _exit(read(ends[0], &byte, 1) == 0 ? 7 : 1);                                           \
+        }                                                                                          \
+        close(ends[0]);                                                                            \
+        bool early = (ask(WNOHANG)) != 0 || (told) != 0;                                           \
+        close(ends[1]);                                                                            \
+        (void)(ask(0));                                                                            \
+        return early ? -1 : (told);                                                                \
+    }                                                                                              \
+    ROW(name, child, NONE, waited_for_##name(area))                                                \
+    ROW(name, none, NONE, name##_nobody())
+#define ASK_WAITPID(options) waitpid(child, &status, options)
+#define ASK_WAIT3(options) wait3(&status, options, NULL)
+#define ASK_WAIT4(options) wait4(child, &status, options, NULL)
+#define ASK_WAITID(options) waitid(P_PID, (id_t)child, &seen, WEXITED | (options))
+static long waitpid_nobody(void)
+{
+    return waitpid(getpid(), NULL, WNOHANG);
+}
+static long wait3_nobody(void)
+{
+    return wait3(NULL, WNOHANG, NULL);
+}
+static long wait4_nobody(void)
+{
+    return wait4(getpid(), NULL, WNOHANG, NULL);
+}
+static long waitid_nobody(void)
+{
+    siginfo_t seen;
+    return waitid(P_PID, (id_t)getpid(), &seen, WEXITED | WNOHANG);
+}
+WAITS(waitpid, ASK_WAITPID, WEXITSTATUS(status))
+WAITS(wait3, ASK_WAIT3, WEXITSTATUS(status))
+WAITS(wait4, ASK_WAIT4, WEXITSTATUS(status))
+WAITS(waitid, ASK_WAITID, seen.si_status)
+#ifdef __i386__
+#define ASK_WAIT3_TIME64(options) __wait3_time64(&status, options, NULL)
+#define ASK_WAIT4_TIME64(options) __wait4_time64(child, &status, options, NULL)
+static long __wait3_time64_nobody(void)
+{
+    return __wait3_time64(NULL, WNOHANG, NULL);
+}
+static long __wait4_time64_nobody(void)
+{
+    return __wait4_time64(getpid(), NULL, WNOHANG, NULL);
+}
+WAITS(__wait3_time64, ASK_WAIT3_TIME64, WEXITSTATUS(status))
+WAITS(__wait4_time64, ASK_WAIT4_TIME64, WEXITSTATUS(status))
+#endif
 /* The daemon writes a byte when it stands; its parent ends with 0. */
 static long become_daemon(struct area *area)
 {

@@ -48,6 +48,7 @@ mmap|munmap|mremap|msync|mprotect|(^|_)dup[0-9]?$|fcntl|ioctl|flock|lockf|splice
 chmod|chown|utime|(get|set|list|remove)xattr|clone$|unshare|setns|^shm|^mq_|^sem_|put(c|s|w|wc|ws)(_unlocked)?$
 ^fput|printf|flush|purge|^p?error|psignal|psiginfo|^v?(err|warn)x?$|putpwent|putgrent|putspent|putsgent
 utmpx?$|updwtmp|logwtmp|log(in|out)$|utxent|utent|lckpwdf
+^(__)?wait(pid|id|[34])?(_time64)?$
 PATTERNS
 exported "$libc" | grep -E -f "$work/about-files" >"$work/considered"
 sed -nE "s/^($kinds|SINCE)\(([A-Za-z0-9_]+).*/\\2/p" shim/interpose/symbols.def |
