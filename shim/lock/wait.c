@@ -37,6 +37,7 @@
 #define RESTED (20 * MILLISECOND) /* with one holder, who then is asleep */
 #define POLLS_MOMENT (20 * MILLISECOND)
 #define POLLS_ENOUGH 3
+#define POLLING_LEVELS 4
 #define LOOK_SELDOM 5 /* far behind in the queue: that many times less often */
 #define PATIENCE (100 * MILLISECOND)
 #define LONG_WAIT (10 * SECOND)
@@ -66,13 +67,13 @@ struct wait {
         int descriptor;       /* a pidfd, or -1 */
         bool ended;           /* and yet the lock was not free */
     } watched;
-    struct {
+    struct polls {
         uint64_t acquisition; /* whose holder */
         pid_t holder;
         int looks;
         uint64_t last; /* its question after its child, without waiting */
         uint64_t seen_at;
-    } polls;
+    } polls[POLLING_LEVELS]; /* on each level one holds */
 };
 
 /* --- joining --- */
@@ -85,18 +86,17 @@ struct wait {
 static pid_t polled_by(struct wait *wait, const struct registry_holder *holder)
 {
     uint64_t now = registry_now();
-    if (wait->polls.acquisition != holder->acquisition || wait->polls.holder != holder->process) {
-        wait->polls.acquisition = holder->acquisition;
-        wait->polls.holder = holder->process;
-        wait->polls.last = holder->polled_at;
-        wait->polls.looks = 0;
-    } else if (wait->polls.last != holder->polled_at) {
-        wait->polls.last = holder->polled_at;
-        wait->polls.looks++;
-        wait->polls.seen_at = now;
+    if (holder->polled_at == 0 || holder->level >= POLLING_LEVELS)
+        return 0;
+    struct polls *polls = &wait->polls[holder->level];
+    if (polls->acquisition != holder->acquisition || polls->holder != holder->process) {
+        *polls = (struct polls){holder->acquisition, holder->process, 0, holder->polled_at, 0};
+    } else if (polls->last != holder->polled_at) {
+        polls->last = holder->polled_at;
+        polls->looks++;
+        polls->seen_at = now;
     }
-    bool polls = wait->polls.looks >= POLLS_ENOUGH && now - wait->polls.seen_at < POLLS_MOMENT;
-    return polls ? holder->polled : 0;
+    return polls->looks >= POLLS_ENOUGH && now - polls->seen_at < POLLS_MOMENT ? holder->polled : 0;
 }
 
 static struct relatives_hints hints_of(struct wait *wait, const struct registry_holder *holder)
@@ -200,7 +200,9 @@ static const struct registry_holder *find_waiting(struct wait *wait, int level,
     for (int i = 0; i < REGISTRY_HOLDERS; i++) {
         if (holders[i].process == 0 || holders[i].level != (uint32_t)level)
             continue;
-        *known = *known || process_is_alive(holders[i].process, holders[i].start_time);
+        if (!process_is_alive(holders[i].process, holders[i].start_time))
+            continue; /* its slot is still to be cleared */
+        *known = true;
         if (waits_for_us(wait, &holders[i]))
             return &holders[i];
     }

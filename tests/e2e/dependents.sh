@@ -68,6 +68,8 @@ joins "perl: waitpid with WNOHANG" perl -e "use POSIX ':sys_wait_h'; open(F, '<'
     exec qq{$inner} unless \$c; select(undef, undef, undef, 0.02) while waitpid(\$c, WNOHANG) == 0"
 echo "import subprocess; subprocess.run(['$act', 'cat T/n', 'put T/done done'], timeout=60)" >"$work.py"
 joins "below a shell that waits for one that asks" sh -c "exec 3<T/n; $python $work.py; true"
+sed -i '1iheld = open("T/n")' "$work.py"
+joins "behind one that has joined, and asks" sh -c "exec 3<T/n; $python $work.py; true"
 node=$(command -v node) || skip "node: there is none"
 for call in "spawn('sh', ['-c', c], {stdio: 'inherit'}).on('exit', end)" \
     "spawn('sh', ['-c', c], {stdio: 'ignore'}).on('exit', end)" "exec(c, end)" \
