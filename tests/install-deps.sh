@@ -11,6 +11,7 @@ for package in "$@"; do
     case $package in
     nodejs) command -v node >/dev/null && continue ;;
     npm) command -v npm >/dev/null && continue ;;
+    libpython3-testsuite) /usr/bin/python3 -c 'import test.test_os' 2>/dev/null && continue ;;
     esac
     missing="$missing $package"
 done
@@ -19,5 +20,12 @@ sudo=
 [ "$(id -u)" -eq 0 ] || sudo=sudo
 export DEBIAN_FRONTEND=noninteractive
 $sudo apt-get update -q
+# Debian names this one after the minor version of its python3.
+case $missing in
+*libpython3-testsuite*)
+    python=$(apt-cache depends python3 | sed -nE 's/.*Depends: (python3\.[0-9]+)$/\1/p')
+    missing=$(echo "$missing" | sed "s/libpython3-testsuite/${python:+lib$python-testsuite}/")
+    ;;
+esac
 # shellcheck disable=SC2086  # a list of package names, none of which holds a blank
 $sudo apt-get install -q -y --no-install-recommends $missing

@@ -5,7 +5,7 @@ E2E ?= $(filter-out %common.sh,$(wildcard tests/e2e/*.sh tests/chaos/*.sh))
 E2E_C := $(wildcard tests/e2e/src/*.c)
 E2E_BUILT := $(E2E_C:tests/e2e/src/%.c=$(BUILD)/e2e/%) $(BUILD)/e2e/act-static
 
-DEPS_TEST += bash coreutils findutils gawk make perl procps python3 util-linux
+DEPS_TEST += bash coreutils findutils gawk libpython3-testsuite make perl procps python3 util-linux
 CHECKS += check-e2e
 LINT_C += $(E2E_C)
 LINT_SH += $(wildcard tests/e2e/*.sh tests/chaos/*.sh)
