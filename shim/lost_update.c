@@ -16,6 +16,7 @@ struct memory {
     uint64_t device, inode, size;
     int64_t modified, changed; /* nanoseconds */
     int64_t remembered;
+    const struct lock *lock; /* which the next two are of */
     uint64_t generation, own_changes;
     uint64_t content; /* its sum; 0: its times tell, or it is too large */
     bool complete;    /* the state has been noted (not only that it was read) */
@@ -118,6 +119,7 @@ enum { SUMMED_OF_ALL = 4096, SUMMED_AT_MOST = 1 << 16 };
 /* When that was, as the lock counts. */
 static void note_moment(struct memory *memory, const struct lock *lock, uint64_t generation)
 {
+    memory->lock = lock;
     memory->generation = generation;
     memory->own_changes = lock->own_changes;
     memory->complete = true;
@@ -332,15 +334,17 @@ bool lost_update_concerns(const struct table *table, uint64_t key)
 }
 
 /* The state of that file under a name that is not this key; false: there is none. */
-static bool recall_file(uint64_t key, const struct stat *status, struct memory *copy)
+static bool recall_file(uint64_t key, const struct lock *lock, const struct stat *status,
+                        struct memory *copy)
 {
     bool found = false;
     if (capacity == 0 || !enter())
         return false;
     for (size_t i = 0; i < capacity && !found; i++) {
         const struct memory *memory = &memories[i];
-        found = memory->key != key && memory->complete && memory->inode == status->st_ino &&
-                memory->device == status->st_dev && memory->size == (uint64_t)status->st_size &&
+        found = memory->key != key && memory->complete && memory->lock == lock &&
+                memory->inode == status->st_ino && memory->device == status->st_dev &&
+                memory->size == (uint64_t)status->st_size &&
                 memory->modified == nanoseconds(status->st_mtim);
         if (found)
             *copy = *memory;
@@ -354,7 +358,7 @@ static bool is_known_by_another_name(uint64_t key, const struct table *table,
                                      const struct lost_update_file *file)
 {
     struct memory known;
-    if (file->status == NULL || !recall_file(key, file->status, &known))
+    if (file->status == NULL || !recall_file(key, table->lock, file->status, &known))
         return false;
     known.absent = false; /* that name may be gone */
     return is_same(&known, table, file);

@@ -359,6 +359,12 @@ static void test_other_names(void **state)
     next_session(1);
     assert_false(lost_update_threatens(&table, key, just(&other)));
     assert_true(lost_update_threatens(&table, key, just(&third)));
+    struct lock another = lock; /* its generations are no measure for this one's */
+    struct table elsewhere = {.lock = &another};
+    uint64_t beside = next_key += 2;
+    lost_update_replaced(&elsewhere, beside);
+    lost_update_remember(&elsewhere, beside, just(&third), another.generation);
+    assert_true(lost_update_threatens(&table, key, just(&third)));
     assert_true(lost_update_was_file(key, &third));
     other.st_ino++;
     assert_false(lost_update_was_file(key, &other));
