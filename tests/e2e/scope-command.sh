@@ -61,6 +61,21 @@ at 3
 check "and no longer" is_free
 go 3
 
+# Who closes what it has inherited is a member all the same: CPython's children do, by a range, or
+# one by one where two of the descriptors that are passed on have neighbouring numbers.
+for arguments in "" "pass_fds=os.pipe()" "pass_fds=(0,)" "close_fds=False"; do
+    fresh
+    same "a child with '$arguments' is a member" child "$(run "$python" -c "
+import os, subprocess, time
+read = lambda: open('T/n').read()
+read()
+child = subprocess.Popen(['$act', 'put T/n child'], $arguments)
+for attempt in range(200): # it does not wait for the child, and a stranger could not come in
+    if read() != '0\n': break
+    time.sleep(0.01)
+print(read())" | xargs)"
+done
+
 # Daemons are strangers of their own.
 for leave in "setsid" "close-all"; do
     fresh
