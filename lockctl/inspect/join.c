@@ -180,9 +180,12 @@ static bool is_heir(const struct open_file *file, const struct kernel_flock *lin
 }
 
 /* Does one of them belong to a guarded command that runs? Then the description is the command's. */
-static bool keeps_command(struct look *look, const struct kernel_flock *line, size_t first,
-                          size_t count)
+static bool keeps_command(struct look *look, const struct candidate *candidate,
+                          const struct kernel_flock *line)
 {
+    size_t first;
+    size_t count =
+        processes_files_on(&look->processes, candidate->device, candidate->inode, &first);
     for (size_t i = first; i < first + count; i++) {
         const struct open_file *file = look->processes.files[i];
         if (is_heir(file, line) && is_in_running_command(file->process, file->descriptor))
@@ -203,7 +206,7 @@ static bool add_heirs_that(struct look *look, struct candidate *candidate,
     enum registry_mode mode = line->exclusive ? REGISTRY_EXCLUSIVE : REGISTRY_SHARED;
     size_t count =
         processes_files_on(&look->processes, candidate->device, candidate->inode, &first);
-    bool command = keeps_command(look, line, first, count);
+    bool command = keeps_command(look, candidate, line);
     for (size_t i = first; i < first + count; i++) {
         const struct open_file *file = look->processes.files[i];
         if (!is_heir(file, line) || find_holder(candidate, file->process) != NULL ||
@@ -268,7 +271,9 @@ static void add_kernel_holder(struct look *look, struct candidate *candidate,
             holder->guarded = has_shim(process, holder->descriptor);
         return;
     }
-    if (add_heirs(look, candidate, line) || add_command(look, candidate, line))
+    /* Of a command's processes all have the description, seen or not: the registry names it. */
+    if ((keeps_command(look, candidate, line) && add_command(look, candidate, line)) ||
+        add_heirs(look, candidate, line) || add_command(look, candidate, line))
         return;
     if (!is_confirmed(look, line))
         return;

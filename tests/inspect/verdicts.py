@@ -112,6 +112,9 @@ def outage():
 
 
 def command_is_no_orphan():
+    # Another lock on the machine whose taker is gone: then all processes are looked at.
+    other = start("sh", "-c", "exec 9>elsewhere; flock 9; : >2; exec sleep 60")
+    at("2")
     process = start(str(run.__globals__["LOCKCTL"]), "run", "--table", "T", "--", "sh", "-c",
                     "cat T/n >/dev/null; : >1; while [ ! -e 1+ ]; do sleep 0.02; done")
     at("1")
@@ -126,6 +129,7 @@ def command_is_no_orphan():
     ok("and is guarded", all(h["guarded"] and h["pid"] for h in told["holders"]), told)
     go("1")
     same("its end frees the lock", True, soon(lambda: not lock("T")["holders"]))
+    kill(other)
 
 
 def stuck():
