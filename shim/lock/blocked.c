@@ -9,6 +9,7 @@
 
 #include <elf.h>
 #include <errno.h>
+#include <linux/futex.h>
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
@@ -162,7 +163,9 @@ static void note_sleep(struct blocked *blocked, pid_t process, bool limited)
 static void note_call(struct blocked *blocked, pid_t process, long call, const uint64_t *argument)
 {
     switch (call) {
-    case SYS_futex:
+    case SYS_futex: /* a private one is for its own threads alone */
+        if ((argument[1] & FUTEX_PRIVATE_FLAG) == 0 && blocked->address_count < BLOCKED_ADDRESSES)
+            blocked->addresses[blocked->address_count++] = argument[0];
         break;
     case SYS_nanosleep:
     case SYS_clock_nanosleep:

@@ -1,5 +1,6 @@
 /*
- * What all threads of a process are blocked on, taken together: their children, or descriptors.
+ * What all threads of a process are blocked on, taken together: their children, descriptors, words
+ * of shared memory.
  * Asked only by those who have to wait.
  */
 #ifndef LOCKSHIM_BLOCKED_H
@@ -9,7 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { BLOCKED_DESCRIPTORS = 64 };
+enum { BLOCKED_DESCRIPTORS = 64, BLOCKED_ADDRESSES = 8 };
 
 struct blocked {
     bool on_child; /* until one ends: in wait(), or for the signal of it */
@@ -18,6 +19,8 @@ struct blocked {
     bool busy;     /* a thread does something else than to wait */
     int count;
     int descriptors[BLOCKED_DESCRIPTORS]; /* until one can be read or written */
+    int address_count;
+    uint64_t addresses[BLOCKED_ADDRESSES]; /* of words that others may have to change */
 };
 
 void blocked_find(pid_t process, struct blocked *blocked);

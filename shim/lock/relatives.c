@@ -11,6 +11,7 @@
 #include "shim/lock/kernel.h"
 #include "shim/lock/process.h"
 #include "shim/lock/registry.h"
+#include "shim/lock/shared_memory.h"
 #include "shim/lock/socket_peer.h"
 
 #include <errno.h>
@@ -32,6 +33,7 @@ struct end {
     bool reads; /* the blocked process waits to read: the other end writes */
     bool writes;
     uint64_t inode; /* of the pipe, or of the socket at the other end */
+    struct shared_memory memory;
 };
 
 /* Us and those who wait for us as ancestors. */
@@ -46,7 +48,7 @@ struct visited {
     pid_t processes[VISITED_MAXIMUM];
 };
 
-/* --- pipes and sockets --- */
+/* --- pipes, sockets, shared memory --- */
 
 static bool descriptor_target(pid_t process, long descriptor, const char *prefix, uint64_t *inode)
 {
@@ -144,6 +146,21 @@ static bool find_end(pid_t process, int descriptor, struct end *end)
     return end->inode != 0;
 }
 
+/* What a process is blocked on has a number; false: the other end of that is not to be told. */
+static bool find_blocked_end(pid_t process, const struct blocked *blocked, int number,
+                             struct end *end)
+{
+    if (number < blocked->count)
+        return find_end(process, blocked->descriptors[number], end);
+    memset(end, 0, sizeof *end);
+    return shared_memory_at(process, blocked->addresses[number - blocked->count], &end->memory);
+}
+
+static int ends_of(const struct blocked *blocked)
+{
+    return blocked->count + blocked->address_count;
+}
+
 struct end_search {
     const struct end *end;
     pid_t process;
@@ -175,6 +192,8 @@ static bool has_other_end(pid_t process, const struct end *end)
     char path[64];
     if (end->ends != 0)
         return end->ends == process;
+    if (end->memory.inode != 0)
+        return shared_memory_is_in(process, &end->memory);
     struct end_search search = {end, process, false};
     process_each_number(process_path(path, process, "fd", -1), look_for_end, &search);
     return search.found;
@@ -193,9 +212,9 @@ static bool in_chain(const struct chain *chain, pid_t process)
 
 static bool touches_chain(const struct chain *chain, pid_t process, const struct blocked *blocked)
 {
-    for (int i = 0; i < blocked->count; i++) {
+    for (int i = 0; i < ends_of(blocked); i++) {
         struct end end;
-        if (!find_end(process, blocked->descriptors[i], &end))
+        if (!find_blocked_end(process, blocked, i, &end))
             continue;
         for (int j = 0; j < chain->count; j++) {
             if (has_other_end(chain->processes[j], &end))
@@ -312,15 +331,15 @@ static bool waits(const struct chain *chain, struct visited *visited, pid_t proc
         return false;
     struct blocked blocked = {.count = 0};
     blocked_find(process, &blocked);
-    if (blocked.count == 0)
+    if (ends_of(&blocked) == 0)
         return false;
     if (touches_chain(chain, process, &blocked))
         return true;
     if (!visited->thorough)
         return false;
-    for (int i = 0; i < blocked.count; i++) {
+    for (int i = 0; i < ends_of(&blocked); i++) {
         struct end end;
-        if (!find_end(process, blocked.descriptors[i], &end))
+        if (!find_blocked_end(process, &blocked, i, &end))
             continue;
         struct partner_search search = {chain, visited, &end, depth, false};
         process_each_number("/proc", look_at_partner, &search);
@@ -350,7 +369,7 @@ static bool ask(pid_t holder, pid_t process, const struct relatives_hints *hints
     if (holder == process)
         return false;
     blocked_find(holder, &blocked);
-    if (blocked.count == 0 &&
+    if (ends_of(&blocked) == 0 &&
         !((blocked.on_child || blocked.asleep) && is_ancestor(holder, process)))
         return false;
     struct chain chain;

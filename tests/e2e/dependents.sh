@@ -80,6 +80,70 @@ for call in "spawn('sh', ['-c', c], {stdio: 'inherit'}).on('exit', end)" \
         require('child_process').$call"
 done
 
+# … or for a semaphore, an event or a barrier in memory that they share.
+cat >"$work.py" <<'END'
+import multiprocessing as m, sys
+
+def put():
+    with open('T/done', 'w') as file:
+        file.write('done')
+
+def put_and(tell):
+    put()
+    tell()
+
+def served(queue):
+    queue.get()
+    put()
+    queue.task_done()
+
+def event():
+    told = m.Event()
+    m.Process(target=put_and, args=(told.set,)).start()
+    told.wait()
+
+def semaphore():
+    told = m.Semaphore(0)
+    m.Process(target=put_and, args=(told.release,)).start()
+    told.acquire()
+
+def barrier():
+    told = m.Barrier(2)
+    m.Process(target=put_and, args=(told.wait,)).start()
+    told.wait()
+
+def queue():
+    tasks = m.JoinableQueue()
+    m.Process(target=served, args=(tasks,), daemon=True).start()
+    tasks.put(1)
+    tasks.join()
+
+held = open('T/n')
+globals()[sys.argv[1]]()
+END
+for way in event semaphore barrier queue; do
+    joins "python: $way" "$python" "$work.py" $way
+done
+# Workers of a pool that wait for their next task, under `process` with the lock that they have had.
+cat >"$work.py" <<'END'
+import multiprocessing, time
+
+def add(number):
+    with open('T/n', 'r+') as file:
+        number = int(file.read())
+        time.sleep(0.01)
+        file.seek(0)
+        file.write(str(number + 1))
+
+with multiprocessing.Pool(4) as pool:
+    pool.map(add, range(12), chunksize=1)
+END
+for scope in process session; do
+    fresh
+    guard $scope "$python" "$work.py"
+    same "$scope: a pool's workers go on, one by one" "0 12" "$? $(cat T/n)"
+done
+
 # A parent that sleeps in the middle of what it does waits for nobody, though it has asked about its
 # children, as each start of another one does, or would hear of their end.
 cat >"$work.py" <<'END'
