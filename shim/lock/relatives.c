@@ -2,8 +2,8 @@
  * Who waits for us. Starts from us: every ancestor that is blocked waiting for a child waits for
  * us. Then from the holder: what its threads are blocked on, and whether the other end is ours, or
  * belongs to a process that in turn waits for us. It must never wait itself, and it asks the
- * dearer questions (all processes' descriptors) only of a holder that is blocked on a pipe or
- * socket.
+ * dearer questions (all processes' descriptors and mappings) only of a holder that is blocked on a
+ * pipe, a socket or a word of shared memory.
  */
 #include "shim/lock/relatives.h"
 
