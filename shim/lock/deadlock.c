@@ -193,6 +193,8 @@ static bool we_hold(const struct search *search, uint64_t device, uint64_t inode
 
 static bool follow(struct search *search, const char *path, uint64_t inode);
 
+#define TIME_TO_FIND 100000000u /* ns */
+
 /* The lock file that another process is blocked on, as that process names it. */
 static bool path_of_blocked(const struct registry_blocked *blocked, char *path, size_t size)
 {
@@ -217,9 +219,9 @@ static bool look_at_blocked(struct search *search, struct registry *registry)
         if (process == 0 || since == 0 || process == kernel_getpid() ||
             !process_is_alive(process, blocked->start_time))
             continue;
-        /* Who began later than we did finds the cycle by itself. */
-        if (!search->patient &&
-            (since > search->since || (since == search->since && process > kernel_getpid())))
+        /* Who began later than we did finds the cycle by itself, and is given the time to. */
+        bool later = since > search->since || (since == search->since && process > kernel_getpid());
+        if (later && (!search->patient || registry_now() < since + TIME_TO_FIND))
             continue;
         if (we_hold(search, blocked->device, blocked->inode))
             return true;
