@@ -262,26 +262,34 @@ static void guess_call(struct blocked *blocked, pid_t process)
     blocked->asleep = true;
 }
 
+enum { THREADS_MAXIMUM = 64 };
+
 struct thread_search {
     pid_t process;
     struct blocked *blocked;
+    uint64_t runs;
     int looked_at;
 };
 
-static bool look_at_thread(long thread, void *context)
+/* A file of one of the process's threads: the length, or a negative errno. */
+static ssize_t read_of_thread(pid_t process, long thread, const char *name, char *text, size_t size)
 {
-    struct thread_search *search = context;
-    char name[32] = "task/", path[64], text[256];
+    char task[32] = "task/", path[64], digits[24];
     size_t length = 5;
-    char digits[24];
     int count = 0;
     for (long rest = thread; rest != 0 || count == 0; rest /= 10)
         digits[count++] = (char)('0' + rest % 10);
     while (count > 0)
-        name[length++] = digits[--count];
-    memcpy(name + length, "/syscall", 9);
-    ssize_t length_read =
-        process_read_file(process_path(path, search->process, name, -1), text, sizeof text);
+        task[length++] = digits[--count];
+    memcpy(task + length, name, strlen(name) + 1);
+    return process_read_file(process_path(path, process, task, -1), text, size);
+}
+
+static bool look_at_thread(long thread, void *context)
+{
+    struct thread_search *search = context;
+    char text[256];
+    ssize_t length_read = read_of_thread(search->process, thread, "/syscall", text, sizeof text);
     if (length_read == -EPERM || length_read == -EACCES) {
         guess_call(search->blocked, search->process);
         return false;
@@ -295,13 +303,37 @@ static bool look_at_thread(long thread, void *context)
     } else {
         search->blocked->busy = true; /* it runs */
     }
-    return ++search->looked_at < 64;
+    return ++search->looked_at < THREADS_MAXIMUM;
+}
+
+/* "time-on-it time-waited-for-it times": the third. */
+static bool add_runs(long thread, void *context)
+{
+    struct thread_search *search = context;
+    char text[128];
+    uint64_t number;
+    ssize_t length = read_of_thread(search->process, thread, "/schedstat", text, sizeof text);
+    if (length <= 0)
+        return true;
+    const char *at = blocked_parse(text, &number);
+    at = blocked_parse(at, &number);
+    (void)blocked_parse(at, &number);
+    search->runs += number;
+    return ++search->looked_at < THREADS_MAXIMUM;
 }
 
 void blocked_find(pid_t process, struct blocked *blocked)
 {
     char path[64];
-    struct thread_search search = {process, blocked, 0};
+    struct thread_search search = {.process = process, .blocked = blocked};
     memset(blocked, 0, sizeof *blocked);
     process_each_number(process_path(path, process, "task", -1), look_at_thread, &search);
+}
+
+uint64_t blocked_runs(pid_t process)
+{
+    char path[64];
+    struct thread_search search = {.process = process};
+    process_each_number(process_path(path, process, "task", -1), add_runs, &search);
+    return search.runs;
 }

@@ -44,6 +44,8 @@ struct chain {
 
 struct visited {
     bool thorough; /* all processes may be looked at */
+    pid_t holder;
+    const struct relatives_hints *hints;
     int count;
     pid_t processes[VISITED_MAXIMUM];
 };
@@ -243,8 +245,19 @@ static bool sleeps_for_child(const struct relatives_hints *hints, bool is_holder
 {
     if (!is_holder)
         return hints->rested && blocked->asleep;
-    return (hints->rested && blocked->endless && !blocked->busy) ||
-           is_polled(hints, child, blocked);
+    return (hints->still && blocked->endless && !blocked->busy) || is_polled(hints, child, blocked);
+}
+
+/*
+ * Many may share memory, and whoever waits for a word of it mostly waits for another one than us,
+ * and not for long.
+ */
+static void find_blocked(pid_t process, pid_t holder, const struct relatives_hints *hints,
+                         struct blocked *blocked)
+{
+    blocked_find(process, blocked);
+    if (!(process == holder ? hints->still : hints->rested))
+        blocked->address_count = 0;
 }
 
 /* The process, and every ancestor as long as each waits for the one before. */
@@ -258,7 +271,7 @@ static void build_chain(struct chain *chain, pid_t process, pid_t holder,
         if (!process_status_read(process, &status) || status.parent <= 1)
             return;
         struct blocked blocked = {.count = 0};
-        blocked_find(status.parent, &blocked);
+        find_blocked(status.parent, holder, hints, &blocked);
         if (!blocked.on_child && !touches_chain(chain, status.parent, &blocked) &&
             !sleeps_for_child(hints, status.parent == holder, process, &blocked))
             return;
@@ -330,7 +343,7 @@ static bool waits(const struct chain *chain, struct visited *visited, pid_t proc
     if (depth > 8 || !note_visit(visited, process))
         return false;
     struct blocked blocked = {.count = 0};
-    blocked_find(process, &blocked);
+    find_blocked(process, visited->holder, visited->hints, &blocked);
     if (ends_of(&blocked) == 0)
         return false;
     if (touches_chain(chain, process, &blocked))
@@ -368,12 +381,12 @@ static bool ask(pid_t holder, pid_t process, const struct relatives_hints *hints
     struct blocked blocked = {.count = 0};
     if (holder == process)
         return false;
-    blocked_find(holder, &blocked);
+    find_blocked(holder, holder, hints, &blocked);
     if (ends_of(&blocked) == 0 &&
         !((blocked.on_child || blocked.asleep) && is_ancestor(holder, process)))
         return false;
     struct chain chain;
-    struct visited visited = {.thorough = may_be_thorough()};
+    struct visited visited = {.thorough = may_be_thorough(), .holder = holder, .hints = hints};
     build_chain(&chain, process, holder, hints);
     bool found = waits(&chain, &visited, holder, 0);
     if (found && visited.thorough)

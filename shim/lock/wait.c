@@ -9,6 +9,7 @@
  * those right behind it every 20 ms; the next ones, as those may all be stopped, five times a
  * second; the rest once.
  */
+#include "shim/lock/blocked.h"
 #include "shim/lock/command_member.h"
 #include "shim/lock/deadlock.h"
 #include "shim/lock/kernel.h"
@@ -35,9 +36,10 @@
 #define LOOK_AGAIN_AT_MOST (1000 * MILLISECOND)
 #define LOOKS_SPARED 8
 #define RESTED (20 * MILLISECOND) /* with one holder, who then is asleep */
+#define STILL (140 * MILLISECOND) /* without a move: from the first of three looks to the last */
 #define POLLS_MOMENT (20 * MILLISECOND)
 #define POLLS_ENOUGH 3
-#define POLLING_LEVELS 4
+#define WATCHED_LEVELS 4
 #define LOOK_SELDOM 5 /* far behind in the queue: that many times less often */
 #define PATIENCE (100 * MILLISECOND)
 #define LONG_WAIT (10 * SECOND)
@@ -67,44 +69,72 @@ struct wait {
         int descriptor;       /* a pidfd, or -1 */
         bool ended;           /* and yet the lock was not free */
     } watched;
-    struct polls {
-        uint64_t acquisition; /* whose holder */
-        pid_t holder;
-        int looks;
-        uint64_t last; /* its question after its child, without waiting */
-        uint64_t seen_at;
-    } polls[POLLING_LEVELS]; /* on each level one holds */
+    struct watched_holder {
+        uint64_t acquisition;
+        pid_t process;
+        uint64_t runs; /* blocked_runs() */
+        uint64_t still_since;
+        uint64_t polled_at; /* when it last asked after a child, without waiting */
+        uint64_t poll_seen_at;
+        int looks_with_poll;
+    } holders[WATCHED_LEVELS]; /* on each level one holds */
 };
 
 /* --- joining --- */
+
+/* What is known of a holder from the looks before; NULL: nothing. */
+static struct watched_holder *watched_holder(struct wait *wait,
+                                             const struct registry_holder *holder)
+{
+    if (holder->level >= WATCHED_LEVELS)
+        return NULL;
+    struct watched_holder *watched = &wait->holders[holder->level];
+    if (watched->acquisition != holder->acquisition || watched->process != holder->process)
+        *watched = (struct watched_holder){.acquisition = holder->acquisition,
+                                           .process = holder->process,
+                                           .polled_at = holder->polled_at};
+    return watched;
+}
+
+/* A moment of its own in which it waits for somebody is none. */
+static bool is_still(struct watched_holder *watched, uint64_t now)
+{
+    uint64_t runs = blocked_runs(watched->process);
+    if (runs != watched->runs || runs == 0) {
+        watched->runs = runs;
+        watched->still_since = now;
+    }
+    return now - watched->still_since >= STILL;
+}
 
 /*
  * Does the holder keep asking for its child while we wait? Looks count that found a new question
  * since the look before; one or two are asked in passing, as by who starts several children. It is
  * so for the moment of such a look, which asks several times.
  */
-static pid_t polled_by(struct wait *wait, const struct registry_holder *holder)
+static bool keeps_polling(struct watched_holder *watched, const struct registry_holder *holder,
+                          uint64_t now)
 {
-    uint64_t now = registry_now();
-    if (holder->polled_at == 0 || holder->level >= POLLING_LEVELS)
-        return 0;
-    struct polls *polls = &wait->polls[holder->level];
-    if (polls->acquisition != holder->acquisition || polls->holder != holder->process) {
-        *polls = (struct polls){holder->acquisition, holder->process, 0, holder->polled_at, 0};
-    } else if (polls->last != holder->polled_at) {
-        polls->last = holder->polled_at;
-        polls->looks++;
-        polls->seen_at = now;
+    if (watched->polled_at != holder->polled_at) {
+        watched->polled_at = holder->polled_at;
+        watched->poll_seen_at = now;
+        watched->looks_with_poll++;
     }
-    return polls->looks >= POLLS_ENOUGH && now - polls->seen_at < POLLS_MOMENT ? holder->polled : 0;
+    return watched->looks_with_poll >= POLLS_ENOUGH && now - watched->poll_seen_at < POLLS_MOMENT;
 }
 
 static struct relatives_hints hints_of(struct wait *wait, const struct registry_holder *holder)
 {
-    uint64_t now = registry_now(),
-             since = holder->since > wait->began ? holder->since : wait->began;
-    return (struct relatives_hints){.rested = now > since && now - since >= RESTED,
-                                    .polled = polled_by(wait, holder)};
+    struct relatives_hints hints = {.rested = false};
+    struct watched_holder *watched = watched_holder(wait, holder);
+    uint64_t now = registry_now();
+    uint64_t since = holder->since > wait->began ? holder->since : wait->began;
+    if (watched == NULL || now <= since || now - since < RESTED)
+        return hints;
+    hints.rested = true;
+    hints.still = is_still(watched, now);
+    hints.polled = keeps_polling(watched, holder, now) ? holder->polled : 0;
+    return hints;
 }
 
 static bool waits_for_us(struct wait *wait, const struct registry_holder *holder)

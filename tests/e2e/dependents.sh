@@ -145,7 +145,8 @@ for scope in process session; do
 done
 
 # A parent that sleeps in the middle of what it does waits for nobody, though it has asked about its
-# children, as each start of another one does, or would hear of their end.
+# children, as each start of another one does, or would hear of their end; nor does one that waits for a
+# lock in shared memory that somebody else lets go of in a moment.
 cat >"$work.py" <<'END'
 import multiprocessing, select, signal, sys, time
 
@@ -170,13 +171,38 @@ def begin_and_select():
         child.start()
     select.select([], [], [], 0.4)
 
+def begin_and_alarm():
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.signal(signal.SIGALRM, lambda *_: 1 / 0)
+    for child in children:
+        child.start()
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    try:
+        select.select([], [], [])
+    except ZeroDivisionError:
+        pass
+
+def begin_and_lock():
+    multiprocessing.Process(target=keep, args=(lock, kept)).start()
+    kept.wait()
+    for child in children:
+        child.start()
+    with lock:
+        pass
+
+def keep(lock, kept):
+    with lock:
+        kept.set()
+        time.sleep(0.1)
+
+lock, kept = multiprocessing.Lock(), multiprocessing.Event()
 children = [multiprocessing.Process(target=add, args=(lambda: time.sleep(0.005),)) for _ in range(5)]
-add({'sleep': begin_and_sleep, 'select': begin_and_select}[sys.argv[1]])
+add({'sleep': begin_and_sleep, 'select': begin_and_select, 'alarm': begin_and_alarm, 'lock': begin_and_lock}[sys.argv[1]])
 for child in children:
     child.join()
 END
 for scope in process session; do
-    for way in sleep select; do
+    for way in sleep select alarm lock; do
         fresh
         guard $scope "$python" "$work.py" $way
         same "$scope: a parent in its $way is not gone past" "0 6" "$? $(cat T/n)"
