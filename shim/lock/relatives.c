@@ -212,14 +212,45 @@ static bool in_chain(const struct chain *chain, pid_t process)
     return false;
 }
 
-static bool touches_chain(const struct chain *chain, pid_t process, const struct blocked *blocked)
+struct strangers {
+    const struct chain *chain;
+    pid_t process;
+    const struct end *end;
+    bool found;
+};
+
+static bool look_at_stranger(long number, void *context)
+{
+    struct strangers *strangers = context;
+    pid_t process = (pid_t)number;
+    strangers->found = process != strangers->process && !in_chain(strangers->chain, process) &&
+                       has_other_end(process, strangers->end);
+    return !strangers->found;
+}
+
+/* Can nobody but us, and those who wait for us, wake who is blocked at this end? */
+static bool is_ours_alone(const struct chain *chain, pid_t process, const struct end *end)
+{
+    struct strangers strangers = {chain, process, end, false};
+    if (end->ends == 0)
+        process_each_number("/proc", look_at_stranger, &strangers);
+    return !strangers.found;
+}
+
+/*
+ * Is the process blocked on us? `any`: where others have the other end as well, too. They have it
+ * who were forked when it was open, and mostly it is one of them who is waited for.
+ */
+static bool touches_chain(const struct chain *chain, pid_t process, const struct blocked *blocked,
+                          bool any)
 {
     for (int i = 0; i < ends_of(blocked); i++) {
         struct end end;
         if (!find_blocked_end(process, blocked, i, &end))
             continue;
         for (int j = 0; j < chain->count; j++) {
-            if (has_other_end(chain->processes[j], &end))
+            if (has_other_end(chain->processes[j], &end) &&
+                (any || is_ours_alone(chain, process, &end)))
                 return true;
         }
     }
@@ -272,7 +303,8 @@ static void build_chain(struct chain *chain, pid_t process, pid_t holder,
             return;
         struct blocked blocked = {.count = 0};
         find_blocked(status.parent, holder, hints, &blocked);
-        if (!blocked.on_child && !touches_chain(chain, status.parent, &blocked) &&
+        bool any_end = status.parent != holder || hints->still;
+        if (!blocked.on_child && !touches_chain(chain, status.parent, &blocked, any_end) &&
             !sleeps_for_child(hints, status.parent == holder, process, &blocked))
             return;
         process = status.parent;
@@ -346,9 +378,10 @@ static bool waits(const struct chain *chain, struct visited *visited, pid_t proc
     find_blocked(process, visited->holder, visited->hints, &blocked);
     if (ends_of(&blocked) == 0)
         return false;
-    if (touches_chain(chain, process, &blocked))
+    bool any_end = process != visited->holder || visited->hints->still;
+    if (touches_chain(chain, process, &blocked, any_end))
         return true;
-    if (!visited->thorough)
+    if (!visited->thorough || !any_end)
         return false;
     for (int i = 0; i < ends_of(&blocked); i++) {
         struct end end;
@@ -396,8 +429,8 @@ static bool ask(pid_t holder, pid_t process, const struct relatives_hints *hints
 
 bool relatives_wait_for(pid_t holder, pid_t process)
 {
-    static const struct relatives_hints none;
-    return ask(holder, process, &none);
+    static const struct relatives_hints hints = {.still = true};
+    return ask(holder, process, &hints);
 }
 
 bool relatives_wait_for_us(pid_t holder, const struct relatives_hints *hints)

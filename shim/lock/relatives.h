@@ -11,7 +11,7 @@
 /* What whoever waits knows besides. All 0 where it knows nothing. */
 struct relatives_hints {
     bool rested; /* the lock is with that holder for a while */
-    bool still;  /* … who has not moved for a while: it may wait for whoever can wake it */
+    bool still;  /* … who has not moved for a while: it may wait for any of those who can wake it */
     /*
      * The holder asks again and again, with WNOHANG, whether this child has ended; of several:
      * RELATIVES_ANY_CHILD. 0: it does not.
@@ -23,7 +23,7 @@ struct relatives_hints {
 /* Is `holder` blocked, directly or through others, on something that only we can do? */
 bool relatives_wait_for_us(pid_t holder, const struct relatives_hints *hints);
 
-/* The same for any other process instead of us, without hints. */
+/* The same for any other process instead of us, of a holder that has been watched. */
 bool relatives_wait_for(pid_t holder, pid_t process);
 
 #endif

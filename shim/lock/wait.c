@@ -195,9 +195,10 @@ static bool look_at_kernel_lock(const struct kernel_lock *found, void *context)
 
 static bool all_in_kernel_wait_for_us(const struct wait *wait, const struct registry_holder *known)
 {
+    uint64_t waited = registry_now() - wait->began;
     struct kernel_search search = {.lock = wait->lock,
                                    .known = known,
-                                   .hints = {.rested = registry_now() - wait->began >= RESTED}};
+                                   .hints = {.rested = waited >= RESTED, .still = waited >= STILL}};
     kernel_locks_each(look_at_kernel_lock, &search);
     return search.waits && !search.other;
 }

@@ -209,6 +209,41 @@ for scope in process session; do
     done
 done
 
+# Nor is one who waits for a message that is about to come, by those who have merely inherited the other
+# end of the pipe.
+cat >"$work.py" <<'END'
+import multiprocessing, time
+
+def add(pause):
+    with open('T/n', 'r+') as file:
+        number = int(file.read())
+        pause()
+        file.seek(0)
+        file.write(str(number + 1))
+
+def begin():
+    begun.set()
+    here.recv()
+
+here, there = multiprocessing.Pipe()
+begun = multiprocessing.Event()
+first = multiprocessing.Process(target=add, args=(begin,))
+others = [multiprocessing.Process(target=add, args=(lambda: time.sleep(0.005),)) for _ in range(5)]
+first.start()
+begun.wait()
+for other in others:
+    other.start()
+time.sleep(0.1)
+there.send('go on')
+for process in others + [first]:
+    process.join()
+END
+for scope in process session; do
+    fresh
+    guard $scope "$python" "$work.py"
+    same "$scope: one who waits for a message is not gone past" "0 6" "$? $(cat T/n)"
+done
+
 # Pipelines: both ends touch.
 for scope in process session; do
     fresh
