@@ -14,13 +14,30 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 
 #include "shim/lock/blocked_calls.h"
+
+#define IDTYPE_PIDFD 3 /* P_PIDFD, which older headers lack */
 
 static void add_descriptor(struct blocked *blocked, long descriptor)
 {
     if (descriptor >= 0 && descriptor < (1 << 30) && blocked->count < BLOCKED_DESCRIPTORS)
         blocked->descriptors[blocked->count++] = (int)descriptor;
+}
+
+/*
+ * It waits for the end of one child, and not for what the others do. Whose number is no child's is
+ * of another PID namespace, where they are counted otherwise.
+ */
+static void add_child(struct blocked *blocked, pid_t process, pid_t child)
+{
+    struct process_status status;
+    if (blocked->child_count < BLOCKED_CHILDREN && process_status_read(child, &status) &&
+        status.parent == process)
+        blocked->children[blocked->child_count++] = child;
+    else
+        blocked->on_child = true;
 }
 
 static bool read_memory(pid_t process, uint64_t address, void *buffer, size_t size)
@@ -179,13 +196,25 @@ static void note_call(struct blocked *blocked, pid_t process, long call, const u
         blocked->on_child = blocked->on_child || end_of_child_wakes(process, call, argument[0]);
         break;
     case SYS_wait4:
+        if ((pid_t)argument[0] > 0)
+            add_child(blocked, process, (pid_t)argument[0]);
+        else
+            blocked->on_child = true;
+        break;
     case SYS_waitid:
+        if (argument[0] == P_PID)
+            add_child(blocked, process, (pid_t)argument[1]);
+        else if (argument[0] == IDTYPE_PIDFD)
+            add_descriptor(blocked, (long)argument[1]);
+        else
+            blocked->on_child = true;
+        break;
 #ifdef SYS_vfork
     case SYS_vfork:
 #endif
     case SYS_clone: /* posix_spawn waits in clone for the exec */
     case SYS_clone3:
-        blocked->on_child = true;
+        blocked->in_vfork = true;
         break;
     case SYS_read:
     case SYS_readv:
@@ -271,25 +300,12 @@ struct thread_search {
     int looked_at;
 };
 
-/* A file of one of the process's threads: the length, or a negative errno. */
-static ssize_t read_of_thread(pid_t process, long thread, const char *name, char *text, size_t size)
-{
-    char task[32] = "task/", path[64], digits[24];
-    size_t length = 5;
-    int count = 0;
-    for (long rest = thread; rest != 0 || count == 0; rest /= 10)
-        digits[count++] = (char)('0' + rest % 10);
-    while (count > 0)
-        task[length++] = digits[--count];
-    memcpy(task + length, name, strlen(name) + 1);
-    return process_read_file(process_path(path, process, task, -1), text, size);
-}
-
 static bool look_at_thread(long thread, void *context)
 {
     struct thread_search *search = context;
     char text[256];
-    ssize_t length_read = read_of_thread(search->process, thread, "/syscall", text, sizeof text);
+    ssize_t length_read =
+        process_read_of_thread(search->process, thread, "/syscall", text, sizeof text);
     if (length_read == -EPERM || length_read == -EACCES) {
         guess_call(search->blocked, search->process);
         return false;
@@ -312,7 +328,8 @@ static bool add_runs(long thread, void *context)
     struct thread_search *search = context;
     char text[128];
     uint64_t number;
-    ssize_t length = read_of_thread(search->process, thread, "/schedstat", text, sizeof text);
+    ssize_t length =
+        process_read_of_thread(search->process, thread, "/schedstat", text, sizeof text);
     if (length <= 0)
         return true;
     const char *at = blocked_parse(text, &number);

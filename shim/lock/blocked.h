@@ -10,15 +10,19 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { BLOCKED_DESCRIPTORS = 64, BLOCKED_ADDRESSES = 8 };
+enum { BLOCKED_DESCRIPTORS = 64, BLOCKED_ADDRESSES = 8, BLOCKED_CHILDREN = 8 };
 
 struct blocked {
-    bool on_child; /* until one ends: in wait(), or for the signal of it */
+    bool on_child; /* until any ends: in wait(), or for the signal of it */
+    bool in_vfork; /* until one that shares its memory executes or ends, if it is more than a moment
+                    */
     bool asleep;   /* a thread sleeps for a time, or until something happens */
     bool endless;  /* … without a limit of time, where the end of a child would wake it, too */
     bool busy;     /* a thread does something else than to wait */
     int count;
     int descriptors[BLOCKED_DESCRIPTORS]; /* until one can be read or written */
+    int child_count;
+    pid_t children[BLOCKED_CHILDREN]; /* until this one ends */
     int address_count;
     uint64_t addresses[BLOCKED_ADDRESSES]; /* of words that others may have to change */
 };

@@ -8,6 +8,7 @@
 #include "shim/lock/relatives.h"
 
 #include "shim/lock/blocked.h"
+#include "shim/lock/children.h"
 #include "shim/lock/kernel.h"
 #include "shim/lock/process.h"
 #include "shim/lock/registry.h"
@@ -280,6 +281,20 @@ static bool sleeps_for_child(const struct relatives_hints *hints, bool is_holder
 }
 
 /*
+ * Does it wait for this child? Where it takes any, and has several, it may well go on without this
+ * one: `any` takes it for one that waits for all of them.
+ */
+static bool waits_for_child(pid_t parent, pid_t child, const struct blocked *blocked, bool any)
+{
+    for (int i = 0; i < blocked->child_count; i++) {
+        if (blocked->children[i] == child)
+            return true;
+    }
+    return (blocked->on_child && (any || children_has_only(parent, child))) ||
+           (blocked->in_vfork && children_shares_memory(parent, child));
+}
+
+/*
  * Many may share memory, and whoever waits for a word of it mostly waits for another one than us,
  * and not for long.
  */
@@ -303,8 +318,9 @@ static void build_chain(struct chain *chain, pid_t process, pid_t holder,
             return;
         struct blocked blocked = {.count = 0};
         find_blocked(status.parent, holder, hints, &blocked);
-        bool any_end = status.parent != holder || hints->still;
-        if (!blocked.on_child && !touches_chain(chain, status.parent, &blocked, any_end) &&
+        bool any = status.parent != holder || hints->still;
+        if (!waits_for_child(status.parent, process, &blocked, any) &&
+            !touches_chain(chain, status.parent, &blocked, any) &&
             !sleeps_for_child(hints, status.parent == holder, process, &blocked))
             return;
         process = status.parent;
@@ -416,7 +432,8 @@ static bool ask(pid_t holder, pid_t process, const struct relatives_hints *hints
         return false;
     find_blocked(holder, holder, hints, &blocked);
     if (ends_of(&blocked) == 0 &&
-        !((blocked.on_child || blocked.asleep) && is_ancestor(holder, process)))
+        !((blocked.on_child || blocked.child_count > 0 || blocked.in_vfork || blocked.asleep) &&
+          is_ancestor(holder, process)))
         return false;
     struct chain chain;
     struct visited visited = {.thorough = may_be_thorough(), .holder = holder, .hints = hints};

@@ -11,7 +11,7 @@
 /* What whoever waits knows besides. All 0 where it knows nothing. */
 struct relatives_hints {
     bool rested; /* the lock is with that holder for a while */
-    bool still;  /* … who has not moved for a while: it may wait for any of those who can wake it */
+    bool still; /* … who has not moved for a while: it may wait for any of those who can wake it */
     /*
      * The holder asks again and again, with WNOHANG, whether this child has ended; of several:
      * RELATIVES_ANY_CHILD. 0: it does not.

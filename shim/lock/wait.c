@@ -148,13 +148,16 @@ static bool waits_for_us(struct wait *wait, const struct registry_holder *holder
     return relatives_wait_for_us(process, &hints);
 }
 
-/* The member that took the lock may have ended; what the command waits for, its supervisor does. */
+/*
+ * The member that took the lock may have ended; what the command waits for, its supervisor does,
+ * which does nothing else.
+ */
 static bool supervisor_waits_for_us(const struct registry_holder *holder, const struct lock *lock)
 {
-    static const struct relatives_hints none;
+    static const struct relatives_hints hints = {.still = true};
     return holder->supervisor > 0 && holder->supervisor != kernel_getpid() &&
            holder->pid_namespace == lock->registry.pid_namespace &&
-           relatives_wait_for_us(holder->supervisor, &none);
+           relatives_wait_for_us(holder->supervisor, &hints);
 }
 
 /*

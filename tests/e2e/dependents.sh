@@ -146,9 +146,9 @@ done
 
 # A parent that sleeps in the middle of what it does waits for nobody, though it has asked about its
 # children, as each start of another one does, or would hear of their end; nor does one that waits for a
-# lock in shared memory that somebody else lets go of in a moment.
+# lock in shared memory that somebody else lets go of in a moment, or for another child.
 cat >"$work.py" <<'END'
-import multiprocessing, select, signal, sys, time
+import multiprocessing, os, select, signal, subprocess, sys, time
 
 def add(pause):
     with open('T/n', 'r+') as file:
@@ -190,6 +190,24 @@ def begin_and_lock():
     with lock:
         pass
 
+def begin_and_wait(wait):
+    for child in children:
+        child.start()
+    other = subprocess.Popen(['sleep', '0.1'])
+    wait(other)
+
+def begin_and_waitpid():
+    begin_and_wait(lambda other: os.waitpid(other.pid, 0))
+
+def begin_and_waitid():
+    begin_and_wait(lambda other: os.waitid(os.P_PID, other.pid, os.WEXITED))
+
+def begin_and_pidfd():
+    begin_and_wait(lambda other: os.waitid(os.P_PIDFD, os.pidfd_open(other.pid), os.WEXITED))
+
+def begin_and_take_any():
+    begin_and_wait(lambda other: os.wait())
+
 def keep(lock, kept):
     with lock:
         kept.set()
@@ -197,12 +215,14 @@ def keep(lock, kept):
 
 lock, kept = multiprocessing.Lock(), multiprocessing.Event()
 children = [multiprocessing.Process(target=add, args=(lambda: time.sleep(0.005),)) for _ in range(5)]
-add({'sleep': begin_and_sleep, 'select': begin_and_select, 'alarm': begin_and_alarm, 'lock': begin_and_lock}[sys.argv[1]])
+add({'sleep': begin_and_sleep, 'select': begin_and_select, 'alarm': begin_and_alarm, 'lock': begin_and_lock,
+     'waitpid': begin_and_waitpid, 'waitid': begin_and_waitid, 'pidfd': begin_and_pidfd,
+     'wait': begin_and_take_any}[sys.argv[1]])
 for child in children:
     child.join()
 END
 for scope in process session; do
-    for way in sleep select alarm lock; do
+    for way in sleep select alarm lock waitpid waitid pidfd wait; do
         fresh
         guard $scope "$python" "$work.py" $way
         same "$scope: a parent in its $way is not gone past" "0 6" "$? $(cat T/n)"
@@ -384,6 +404,13 @@ refute "a child of a holder that works is not let in" test -e 2
 go 1
 at 2
 ok "but when that has ended"
+wait
+fresh
+guard process "$act" "open 0 T/n rw" fork "put T/done x" end fork "await go" end "vfork 0.5" "mark 1" "await 1+" "mark go" &
+at 1
+refute "a child is not let in because another one is in its parent's memory" test -e T/done
+go 1
+soon test -e T/done
 wait
 for waiting in "signal.pause()" "signal.sigwait([10])"; do
     fresh

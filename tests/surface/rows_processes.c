@@ -44,7 +44,7 @@ ROW(setsid, twice, NONE, in_child(area, session_twice))
     {                                                                                              \
         int ends[2], status = 0;                                                                   \
         siginfo_t seen = {.si_pid = 0};                                                            \
-        (void)area, (void)seen;                                                                    \
+        (void)area, (void)seen, (void)status;                                                      \
         if (pipe2(ends, O_CLOEXEC) != 0)                                                           \
             return -1;                                                                             \
         pid_t child = fork();                                                                      \

@@ -283,6 +283,19 @@ static void do_fork(char **word)
         skip_block();
 }
 
+/* A child in our memory, which does nothing for a while: the kernel does not let us on until it
+ * ends. */
+static void do_vfork(char **word)
+{
+    double seconds = atof(word[1]);
+    pid_t child = vfork();
+    if (child == 0) {
+        pause_for(seconds);
+        _exit(0);
+    }
+    check(child);
+}
+
 static void do_end(char **word)
 {
     (void)word;
@@ -440,6 +453,7 @@ static const struct {
     {"await", 2, do_await, "FILE: until it is there"},
     {"fork", 1, do_fork, "… end: the child performs what stands between"},
     {"end", 1, do_end, ""},
+    {"vfork", 2, do_vfork, "SECONDS: a child that sleeps, in our memory"},
     {"wait", 1, do_wait, "for all children"},
     {"thread", 1, do_thread, "the next step in a thread of its own"},
     {"join", 1, do_join, "the last thread"},
