@@ -22,10 +22,11 @@ struct arena_block {
 static struct arena_block *add_block(struct arena *arena, size_t size)
 {
     size_t room = size > BLOCK_BYTES ? size : BLOCK_BYTES;
-    struct arena_block *block = malloc(sizeof *block + room);
+    struct arena_block *block = calloc(1, sizeof *block + room); /* fresh memory is zero already */
     if (block == NULL)
         err(STATUS_FAILED, NULL);
-    *block = (struct arena_block){.next = arena->blocks, .size = room};
+    block->next = arena->blocks;
+    block->size = room;
     arena->blocks = block;
     return block;
 }
@@ -38,7 +39,6 @@ void *arena_take(struct arena *arena, size_t size)
         block = add_block(arena, size);
     char *memory = block->bytes + block->used;
     block->used += size;
-    memset(memory, 0, size);
     return memory;
 }
 

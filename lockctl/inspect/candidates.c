@@ -55,6 +55,23 @@ static void add_target(struct look *look, const struct target *target)
     candidate->words = registries_read(look, target->lock_path);
 }
 
+static int compare_inodes(const void *left, const void *right)
+{
+    uint64_t one = *(const uint64_t *)left;
+    uint64_t other = *(const uint64_t *)right;
+    return (one > other) - (one < other);
+}
+
+/* In order already, mostly. */
+static void sort_inodes(uint64_t *inodes, size_t count)
+{
+    for (size_t i = 1; i < count; i++)
+        if (inodes[i - 1] > inodes[i]) {
+            qsort(inodes, count, sizeof *inodes, compare_inodes);
+            return;
+        }
+}
+
 /* All other files of the list. Those that were named are few, or the list is not asked for. */
 static void add_everything(struct look *look)
 {
@@ -73,13 +90,6 @@ static void add_everything(struct look *look)
     }
 }
 
-static int compare_inodes(const void *left, const void *right)
-{
-    uint64_t one = *(const uint64_t *)left;
-    uint64_t other = *(const uint64_t *)right;
-    return (one > other) - (one < other);
-}
-
 static struct wanted_inodes want_candidates(struct look *look)
 {
     struct wanted_inodes wanted = {arena_take(look->arena, (look->count + 1) * sizeof(uint64_t)), 0,
@@ -87,8 +97,7 @@ static struct wanted_inodes want_candidates(struct look *look)
     for (size_t i = 0; i < look->count; i++)
         if (look->candidates[i].inode != 0)
             wanted.items[wanted.count++] = look->candidates[i].inode;
-    if (wanted.count > 0)
-        qsort(wanted.items, wanted.count, sizeof *wanted.items, compare_inodes);
+    sort_inodes(wanted.items, wanted.count);
     return wanted;
 }
 
@@ -104,8 +113,7 @@ static void want_inodes(struct look *look)
     for (size_t i = 0; i < look->count; i++)
         if (look->candidates[i].inode != 0)
             inodes[count++] = look->candidates[i].inode;
-    if (count > 0)
-        qsort(inodes, count, sizeof *inodes, compare_inodes);
+    sort_inodes(inodes, count);
     look->wanted =
         (struct wanted_inodes){inodes, count, look->inside_namespace && look->request->everything};
     look->named = want_candidates(look);

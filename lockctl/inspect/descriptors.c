@@ -19,6 +19,8 @@
 
 #define DELETED " (deleted)"
 
+enum { MANY_LOCKS = 64 };
+
 long process_descriptor_count(pid_t pid)
 {
     char path[64];
@@ -351,9 +353,11 @@ static bool note_number(long number, void *context)
 bool descriptors_list(struct process *process, int directory, struct arena *arena)
 {
     struct list list = {arena, process};
+    /* To list it makes the kernel build what then is asked for by name: either of both. */
+    const char *name = process->held >= MANY_LOCKS ? "fdinfo" : "fd";
     int descriptors = directory < 0
                           ? directory
-                          : kernel_openat(directory, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+                          : kernel_openat(directory, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     process->told.descriptors_hidden = descriptors == -EACCES || descriptors == -EPERM;
     process->scanned = process->scanned_all = true;
     process->number_count = 0;

@@ -90,9 +90,9 @@ static bool misses_named(const struct inspector *inspector)
 
 /*
  * A list in several pieces leaves lines out when locks before them are let go in between. What is
- * said not to be locked is asked for again, a few times; of everything, where that is cheap. A
- * record that is longer than a piece (a lock with many waiters) can be left out of what then comes
- * in one.
+ * said not to be locked is asked for again, a few times; of everything, where that is cheap, until
+ * two readings in turn say the same. A record that is longer than a piece (a lock with many
+ * waiters) can be left out of what then comes in one.
  */
 static int read_again(struct inspector *inspector)
 {
@@ -100,16 +100,18 @@ static int read_again(struct inspector *inspector)
     for (int i = 0; i < READ_AGAIN; i++) {
         struct kernel_view earlier = inspector->view;
         bool several = inspector->view.pieces > 1;
-        bool cheap = several && inspector->request.everything && bytes < SMALL_LIST;
+        bool cheap =
+            several && inspector->request.everything && bytes < SMALL_LIST && !inspector->view.same;
         if (!several && i >= READ_ONE_PIECE_AGAIN)
             return 0;
         if ((!cheap && !misses_named(inspector)) || (i > 0 && bytes >= LARGE_LIST))
             return 0;
-        int result = kernel_view_read_whole(&inspector->view, &inspector->view_arena);
+        int result = kernel_view_read_again(&inspector->view, &inspector->view_arena);
         if (result < 0)
             return result;
         bytes += inspector->view.bytes;
-        kernel_view_merge(&inspector->view, &earlier, &inspector->view_arena);
+        if (!inspector->view.same)
+            kernel_view_merge(&inspector->view, &earlier, &inspector->view_arena);
     }
     return 0;
 }
@@ -452,9 +454,7 @@ const struct inspection *inspector_look(struct inspector *inspector)
     else
         keep_rings_of_before(inspector);
     watch_sleepers(inspector);
-    for (size_t i = 0; i < picture->count; i++)
-        verdict_judge(&picture->locks[i], picture, inspector->request.stuck_after,
-                      &inspector->arena);
+    verdict_judge(picture, inspector->request.stuck_after, &inspector->arena);
     return picture;
 }
 

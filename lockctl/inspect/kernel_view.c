@@ -83,11 +83,11 @@ static bool take_number(struct words *words, unsigned base, uint64_t maximum, ch
     const char *begin = words->at;
     *number = 0;
     for (unsigned digit; (digit = digit_of(*words->at)) < base; words->at++) {
-        if (*number > (maximum - digit) / base)
+        if (__builtin_mul_overflow(*number, base, number) ||
+            __builtin_add_overflow(*number, digit, number))
             return false;
-        *number = *number * base + digit;
     }
-    if (words->at == begin)
+    if (words->at == begin || *number > maximum)
         return false;
     if (end == ' ')
         return is_blank(*words->at) || is_end(*words->at);
@@ -198,55 +198,64 @@ static int open_list(bool grow_buffer)
     return descriptor;
 }
 
-/* Memory that is kept from reading to reading, of at least this size. */
-static char *make_room(size_t wanted, size_t *size)
+/* The text of a reading, in memory that the reading after the next one uses again. */
+struct text {
+    char *bytes;
+    size_t length, room;
+};
+
+static void make_room(struct text *text, size_t wanted)
 {
-    static char *memory;
-    static size_t room;
-    if (room < wanted) {
-        memory = realloc(memory, wanted);
-        if (memory == NULL)
-            err(STATUS_FAILED, NULL);
-        room = wanted;
-    }
-    *size = room;
-    return memory;
+    if (text->room >= wanted)
+        return;
+    text->bytes = realloc(text->bytes, wanted);
+    if (text->bytes == NULL)
+        err(STATUS_FAILED, NULL);
+    text->room = wanted;
 }
 
-/* The text of the list, until the next reading, or NULL with *error set. */
-static char *read_text(struct kernel_view *view, bool whole, int *error)
+/* The text of the list, or NULL with *error set. */
+static const char *read_text(struct kernel_view *view, bool whole, int *error)
 {
+    static struct text texts[2];
+    static unsigned last;
+    const struct text *before = &texts[last];
+    struct text *text = &texts[last ^= 1u];
     int descriptor = open_list(whole);
     *error = descriptor;
     if (descriptor < 0)
         return NULL;
-    size_t size;
-    size_t length = 0;
-    size_t pieces = 0;
-    char *text = make_room(whole ? ROOM_FOR_ALL : FIRST_ROOM, &size);
-    for (ssize_t got; (got = kernel_read(descriptor, text + length, size - 1 - length)) != 0;) {
+    text->length = 0;
+    view->pieces = 0;
+    make_room(text, whole ? ROOM_FOR_ALL : FIRST_ROOM);
+    for (ssize_t got; (got = kernel_read(descriptor, text->bytes + text->length,
+                                         text->room - 1 - text->length)) != 0;) {
         *error = (int)got;
         if (got < 0)
             break;
-        length += (size_t)got;
-        pieces++;
-        if (size - length <= 8192)
-            text = make_room(2 * size, &size);
+        text->length += (size_t)got;
+        view->pieces++;
+        if (text->room - text->length <= 8192)
+            make_room(text, 2 * text->room);
     }
-    text[length] = '\0';
-    view->bytes = length;
-    view->pieces = pieces;
-    return *error < 0 ? NULL : text;
+    text->bytes[text->length] = '\0';
+    view->bytes = text->length;
+    view->same = before->length == text->length && before->bytes != NULL &&
+                 memcmp(before->bytes, text->bytes, text->length) == 0;
+    return *error < 0 ? NULL : text->bytes;
 }
 
-static int read_list(struct kernel_view *view, struct arena *arena, bool whole)
+/* `again`: what the view has comes from the reading before. */
+static int read_list(struct kernel_view *view, struct arena *arena, bool again)
 {
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
         int error;
-        char *text = read_text(view, whole || attempt > 0, &error);
+        bool whole = again || attempt > 0;
+        const char *text = read_text(view, whole, &error);
         if (text == NULL)
             return error;
-        kernel_view_parse(view, arena, text);
+        if (!whole || !view->same)
+            kernel_view_parse(view, arena, text);
         if (!kernel_view_contradicts_itself(view))
             return 0;
     }
@@ -259,7 +268,7 @@ int kernel_view_read(struct kernel_view *view, struct arena *arena)
     return read_list(view, arena, false);
 }
 
-int kernel_view_read_whole(struct kernel_view *view, struct arena *arena)
+int kernel_view_read_again(struct kernel_view *view, struct arena *arena)
 {
     return read_list(view, arena, true);
 }

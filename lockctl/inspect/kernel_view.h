@@ -25,6 +25,7 @@ struct kernel_view {
     struct kernel_flock *items; /* by device and inode; holders before those who wait */
     size_t count;
     bool torn;     /* it contradicted itself each time it was read */
+    bool same;     /* the last reading said to the letter what the one before had said */
     size_t bytes;  /* of its text */
     size_t pieces; /* in which it came; more than one: a line may have been missed */
 };
@@ -35,8 +36,9 @@ int kernel_view_read(struct kernel_view *view, struct arena *arena);
 /*
  * The same, dearer, and with care for long records (a lock with many waiters), which the first
  * reading leaves out if a lock before them is let go of while the kernel makes room for them.
+ * `view` is what the reading before has put there, and stays so where this one says the same.
  */
-int kernel_view_read_whole(struct kernel_view *view, struct arena *arena);
+int kernel_view_read_again(struct kernel_view *view, struct arena *arena);
 
 /* Adds those files of an earlier reading that are not in this one. */
 void kernel_view_merge(struct kernel_view *view, const struct kernel_view *earlier,

@@ -50,8 +50,12 @@ bool cell_is_exact(const struct output *output)
 
 const char *cell_number(struct output *output, uint64_t number)
 {
-    (void)snprintf(output->text, sizeof output->text, "%llu", (unsigned long long)number);
-    return output->text;
+    char *text = output->text + sizeof output->text - 1; /* by hand: there may be thousands */
+    *text = '\0';
+    do
+        *--text = (char)('0' + number % 10);
+    while ((number /= 10) != 0);
+    return text;
 }
 
 const char *cell_duration(struct output *output, uint64_t nanoseconds)
@@ -284,7 +288,7 @@ struct libscols_line *output_row(struct output *output, struct libscols_line *pa
         if (text == NULL && !cell_is_exact(output))
             text = "-";
         if (line == NULL)
-            rows_add_cell(&output->rows, text);
+            rows_add_cell(&output->rows, output->count, text);
         else if (scols_line_set_data(line, i, text) != 0)
             errx(STATUS_FAILED, "not enough memory");
     }
@@ -362,7 +366,7 @@ static void cut_shares(struct output *output)
     }
 }
 
-static char *print_rows_to_text(const struct output *output)
+static char *print_rows_to_text(struct output *output)
 {
     char *text = NULL;
     size_t size = 0;

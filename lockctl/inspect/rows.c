@@ -38,27 +38,6 @@ static char *put_character(char *to, const char **from)
     return to + length;
 }
 
-void rows_add_cell(struct rows *rows, const char *text)
-{
-    size_t plain = 0;
-    while (is_plain(text[plain]))
-        plain++;
-    char *copy = arena_take(&rows->arena, plain + 4 * strlen(text + plain) + 1);
-    memcpy(copy, text, plain);
-    char *to = copy + plain;
-    for (const char *from = text + plain; *from != '\0';)
-        to = put_character(to, &from);
-    *to = '\0';
-    rows->cells = arena_grow(&rows->arena, rows->cells, rows->count, sizeof *rows->cells);
-    rows->cells[rows->count++] = copy;
-}
-
-void rows_drop(struct rows *rows)
-{
-    arena_reset(&rows->arena);
-    *rows = (struct rows){.count = 0};
-}
-
 /* How many characters of a terminal it takes. */
 static size_t width_of(const char *text)
 {
@@ -78,6 +57,43 @@ static size_t width_of(const char *text)
     return width;
 }
 
+static struct cell make_cell(struct arena *arena, const char *text)
+{
+    struct cell cell = {.bytes = 0};
+    while (is_plain(text[cell.bytes]))
+        cell.bytes++;
+    const char *from = text + cell.bytes;
+    char *copy = arena_take(arena, cell.bytes + 4 * strlen(from) + 1);
+    memcpy(copy, text, cell.bytes);
+    char *to = copy + cell.bytes;
+    cell.as_it_was = *from == '\0';
+    while (*from != '\0')
+        to = put_character(to, &from);
+    *to = '\0';
+    cell.text = copy;
+    cell.width = cell.bytes + width_of(copy + cell.bytes);
+    cell.bytes = (size_t)(to - copy);
+    return cell;
+}
+
+void rows_add_cell(struct rows *rows, size_t column_count, const char *text)
+{
+    rows->cells = arena_grow(&rows->arena, rows->cells, rows->count, sizeof *rows->cells);
+    struct cell *cell = &rows->cells[rows->count];
+    const struct cell *above = rows->count >= column_count ? cell - column_count : NULL;
+    if (above != NULL && above->as_it_was && strcmp(above->text, text) == 0)
+        *cell = *above;
+    else
+        *cell = make_cell(&rows->arena, text);
+    rows->count++;
+}
+
+void rows_drop(struct rows *rows)
+{
+    arena_reset(&rows->arena);
+    *rows = (struct rows){.count = 0};
+}
+
 /* As libsmartcols has it: the width that was asked for counts where a cell is wider than the
  * heading.
  */
@@ -87,7 +103,7 @@ static size_t width_of_column(const struct rows *rows, const struct column *colu
     size_t heading = strlen(column->name);
     size_t widest = 0;
     for (size_t i = index; i < rows->count; i += column_count) {
-        size_t width = width_of(rows->cells[i]);
+        size_t width = rows->cells[i].width;
         widest = width > widest ? width : widest;
     }
     if (widest < heading)
@@ -96,36 +112,70 @@ static size_t width_of_column(const struct rows *rows, const struct column *colu
     return widest < wanted && heading < wanted ? wanted : widest;
 }
 
-static void print_blanks(size_t count, FILE *file)
+static char *put_blanks(char *to, size_t count)
 {
-    (void)fprintf(file, "%*s", (int)count, "");
+    memset(to, ' ', count);
+    return to + count;
 }
 
-static void print_cell(const char *text, size_t width, bool right, bool last, FILE *file)
+static char *put_cell(char *to, const struct cell *cell, size_t width, bool right, bool last)
 {
-    size_t own = width_of(text);
-    if (right && own < width)
-        print_blanks(width - own, file);
-    (void)fputs(text, file);
-    if (!right && !last && own < width)
-        print_blanks(width - own, file);
-    (void)fputc(last ? '\n' : ' ', file);
+    size_t blanks = cell->width < width ? width - cell->width : 0;
+    if (right)
+        to = put_blanks(to, blanks);
+    memcpy(to, cell->text, cell->bytes);
+    to += cell->bytes;
+    if (!right && !last)
+        to = put_blanks(to, blanks);
+    *to = last ? '\n' : ' ';
+    return to + 1;
 }
 
-void rows_print(const struct rows *rows, const struct column *const *columns, size_t column_count,
+static struct cell heading_of(const struct column *column)
+{
+    size_t length = strlen(column->name);
+    return (struct cell){column->name, length, length, true};
+}
+
+/* The most bytes of a line: what a cell has, and blanks up to its column's width. */
+static size_t longest_line(const struct rows *rows, const size_t *widths, size_t column_count)
+{
+    size_t longest = 0;
+    size_t line = 0;
+    for (size_t i = 0; i < rows->count; i++) {
+        line = (i % column_count == 0 ? 0 : line) + rows->cells[i].bytes + 1;
+        longest = line > longest ? line : longest;
+    }
+    for (size_t i = 0; i < column_count; i++)
+        longest += widths[i] + 1;
+    return longest;
+}
+
+static void print_line(const struct cell *cells, const struct column *const *columns,
+                       const size_t *widths, size_t column_count, char *line, FILE *file)
+{
+    char *to = line;
+    for (size_t i = 0; i < column_count; i++) {
+        bool right = (columns[i]->flags & (COLUMN_RIGHT | COLUMN_NUMBER)) != 0;
+        to = put_cell(to, &cells[i], widths[i], right, i + 1 == column_count);
+    }
+    (void)fwrite(line, 1, (size_t)(to - line), file);
+}
+
+void rows_print(struct rows *rows, const struct column *const *columns, size_t column_count,
                 bool headings, FILE *file)
 {
     size_t widths[OUTPUT_COLUMNS_MAXIMUM];
+    struct cell names[OUTPUT_COLUMNS_MAXIMUM];
     if (rows->count == 0 || column_count == 0)
         return;
-    for (size_t i = 0; i < column_count; i++)
+    for (size_t i = 0; i < column_count; i++) {
         widths[i] = width_of_column(rows, columns[i], i, column_count);
-    for (size_t i = 0; i < rows->count + (headings ? column_count : 0); i++) {
-        size_t column = i % column_count;
-        const char *text = columns[column]->name;
-        if (!headings || i >= column_count)
-            text = rows->cells[headings ? i - column_count : i];
-        bool right = (columns[column]->flags & (COLUMN_RIGHT | COLUMN_NUMBER)) != 0;
-        print_cell(text, widths[column], right, column + 1 == column_count, file);
+        names[i] = heading_of(columns[i]);
     }
+    char *line = arena_take(&rows->arena, longest_line(rows, widths, column_count));
+    if (headings)
+        print_line(names, columns, widths, column_count, line, file);
+    for (size_t i = 0; i + column_count <= rows->count; i += column_count)
+        print_line(&rows->cells[i], columns, widths, column_count, line, file);
 }

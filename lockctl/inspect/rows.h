@@ -13,17 +13,27 @@
 #include <stddef.h>
 #include <stdio.h>
 
+struct cell {
+    const char *text;
+    size_t bytes;
+    size_t width;   /* of a terminal's characters */
+    bool as_it_was; /* no character had to be made printable */
+};
+
 struct rows {
     struct arena arena;
-    const char **cells; /* row by row */
+    struct cell *cells; /* row by row */
     size_t count;       /* of cells */
 };
 
-/* The text is copied, made printable. */
-void rows_add_cell(struct rows *rows, const char *text);
+/*
+ * The next cell of a table of so many columns, row by row. The text is copied, made printable; what
+ * stands above it already is not copied again.
+ */
+void rows_add_cell(struct rows *rows, size_t column_count, const char *text);
 
 /* Prints nothing, not even the headings, if there are no rows. */
-void rows_print(const struct rows *rows, const struct column *const *columns, size_t column_count,
+void rows_print(struct rows *rows, const struct column *const *columns, size_t column_count,
                 bool headings, FILE *file);
 
 void rows_drop(struct rows *rows);

@@ -13,6 +13,13 @@ struct facts {
     const struct inspection *inspection;
     int64_t stuck_after;
     struct arena *arena;
+    struct usual *usual;
+};
+
+/* What is said of most locks, which few processes hold: it is put into words once. */
+struct usual {
+    const struct inspected_process *holder;
+    const char *reason;
 };
 
 struct rule {
@@ -229,8 +236,11 @@ static const char *healthy_reason(const struct facts *facts)
                             lock->holder_count, stopped, stopped == 1 ? "is" : "are");
     if (lock->holder_count > 1)
         return arena_format(facts->arena, "held by %zu living processes", lock->holder_count);
-    return arena_format(facts->arena, "held by %s, which lives",
-                        who(facts, lock->holders[0].process));
+    if (facts->usual->holder != lock->holders[0].process)
+        *facts->usual = (struct usual){lock->holders[0].process,
+                                       arena_format(facts->arena, "held by %s, which lives",
+                                                    who(facts, lock->holders[0].process))};
+    return facts->usual->reason;
 }
 
 static const struct rule RULES[] = {
@@ -245,15 +255,18 @@ static const struct rule RULES[] = {
     {VERDICT_HEALTHY, always, healthy_reason},
 };
 
-void verdict_judge(struct inspected_lock *lock, const struct inspection *inspection,
-                   int64_t stuck_after, struct arena *arena)
+void verdict_judge(struct inspection *inspection, int64_t stuck_after, struct arena *arena)
 {
-    struct facts facts = {lock, inspection, stuck_after, arena};
-    const struct rule *rule = RULES;
-    while (!rule->applies(&facts))
-        rule++;
-    lock->verdict = rule->verdict;
-    lock->reason = rule->reason(&facts);
+    struct usual usual = {.holder = NULL};
+    for (size_t i = 0; i < inspection->count; i++) {
+        struct inspected_lock *lock = &inspection->locks[i];
+        struct facts facts = {lock, inspection, stuck_after, arena, &usual};
+        const struct rule *rule = RULES;
+        while (!rule->applies(&facts))
+            rule++;
+        lock->verdict = rule->verdict;
+        lock->reason = rule->reason(&facts);
+    }
 }
 
 static const struct {

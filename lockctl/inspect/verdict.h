@@ -8,8 +8,7 @@
 #include "lockctl/inspect/arena.h"
 #include "lockctl/inspect/inspect.h"
 
-/* Fills in verdict and reason, from everything else that is known of the lock. */
-void verdict_judge(struct inspected_lock *lock, const struct inspection *inspection,
-                   int64_t stuck_after, struct arena *arena);
+/* Fills in verdict and reason of all locks, from everything else that is known of them. */
+void verdict_judge(struct inspection *inspection, int64_t stuck_after, struct arena *arena);
 
 #endif

@@ -176,7 +176,7 @@ static void expect(struct inspected_lock *lock, enum verdict verdict, const char
     struct inspected_wait waits[] = {{&processes[0], lock, 0}, {&processes[1], lock, 0}};
     struct inspected_cycle cycle = {waits, 2};
     struct inspection inspection = {.locks = lock, .count = 1, .cycles = &cycle, .cycle_count = 1};
-    verdict_judge(lock, &inspection, 1000, &arena);
+    verdict_judge(&inspection, 1000, &arena);
     assert_string_equal(verdict_name(lock->verdict), verdict_name(verdict));
     if (strstr(lock->reason, reason) == NULL)
         fail_msg("%s: %s", verdict_name(verdict), lock->reason);
