@@ -24,7 +24,6 @@ BUILD ?= build
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib
-LIBEXECDIR ?= $(PREFIX)/libexec
 SHIMDIR ?= $(LIBDIR)
 SHIMSETDIR ?= $(LIBDIR)/lockshim
 INCLUDEDIR ?= $(PREFIX)/include
@@ -97,7 +96,7 @@ lint-format:
 # All files by the flags of those that need most; a file of flags needs no quoting. The store includes
 # libbsd by name, which the overlay's headers don't take.
 LINT_CFLAGS = $(filter-out -I.,$(BASE_CFLAGS)) $(shell pkg-config --cflags inih ncursesw smartcols $(1)) \
-	-I'$(CURDIR)' -DLIBDIR='"/"' -DSHIMSETDIR='"/"' -DLIBEXECDIR='"/"' -DTABLESTORE_VERSION='"0"'
+	-I'$(CURDIR)' -DLIBDIR='"/"' -DSHIMSETDIR='"/"' -DTABLESTORE_VERSION='"0"'
 LINT_STORE_C = $(filter store/% tests/store/%,$(sort $(filter %.c,$(LINT_C))))
 lint-tidy:
 	@mkdir -p $(BUILD)/lint/store

@@ -4,7 +4,6 @@
  */
 #include "lockctl/preload.h"
 
-#include "lockctl/companion.h"
 #include "lockctl/lockctl.h"
 #include "lockctl/paths.h"
 #include "shim/lock/kernel.h"
@@ -124,15 +123,15 @@ static bool exists(const char *path)
     return kernel_fstatat(AT_FDCWD, path, &status, 0) == 0;
 }
 
-/* Beside lockctl itself; NULL if there is none. */
+/* Beside lockctl itself; NULL if there is none, or /proc does not tell where lockctl lies. */
 static char *find_beside(void)
 {
     char path[PATH_MAX + sizeof SHIM_NAME];
-    const char *lockctl = lockctl_path();
-    if (lockctl == NULL)
+    ssize_t length = kernel_readlinkat(AT_FDCWD, "/proc/self/exe", path, PATH_MAX - 1);
+    if (length <= 0 || path[0] != '/')
         return NULL;
-    int directory = (int)(strrchr(lockctl, '/') - lockctl);
-    (void)snprintf(path, sizeof path, "%.*s/" SHIM_NAME, directory, lockctl);
+    path[length] = '\0';
+    (void)strcpy(strrchr(path, '/') + 1, SHIM_NAME);
     return exists(path) ? copy_text(path) : NULL;
 }
 

@@ -271,18 +271,14 @@ static bool wants_name(const struct settings *settings)
     return false;
 }
 
-static bool names_lockctl(const char *name)
-{
-    return strcmp(name, "lockctl") == 0 || strcmp(name, "lockctl-inspect") == 0;
-}
-
 /* lockctl itself touches no table; what it starts is looked at by itself. */
 static bool is_lockctl(void)
 {
     const char *executed = (const char *)getauxval(AT_EXECFN); // NOLINT
     const char *slash = executed != NULL ? strrchr(executed, '/') : NULL;
     const char *name = slash != NULL ? slash + 1 : executed;
-    return name != NULL && names_lockctl(name) && names_lockctl(start_program_name());
+    return name != NULL && strcmp(name, "lockctl") == 0 &&
+           strcmp(start_program_name(), "lockctl") == 0;
 }
 
 static void start(void)

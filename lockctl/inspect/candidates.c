@@ -14,12 +14,20 @@
 /* To tell of one lock, no process with more descriptors than this is looked through. */
 enum { DESCRIPTORS_FOR_ONE = 1024, DESCRIPTORS_FOR_OTHERS = 256, OTHERS_FOR_ONE = 256 };
 
+static void make_room(struct look *look, size_t room)
+{
+    struct candidate *larger = arena_take(look->arena, room * sizeof *larger);
+    if (look->count > 0)
+        memcpy(larger, look->candidates, look->count * sizeof *larger);
+    look->candidates = larger;
+    look->room = room;
+}
+
 static struct candidate *add_candidate(struct look *look, uint64_t device, uint64_t inode)
 {
-    look->candidates =
-        arena_grow(look->arena, look->candidates, look->count, sizeof *look->candidates);
+    if (look->count == look->room)
+        make_room(look, 2 * look->count + 8);
     struct candidate *candidate = &look->candidates[look->count];
-    memset(candidate, 0, sizeof *candidate);
     candidate->order = look->count++;
     candidate->device = candidate->told.device = device;
     candidate->inode = candidate->told.inode = inode;
@@ -76,6 +84,7 @@ static void sort_inodes(uint64_t *inodes, size_t count)
 static void add_everything(struct look *look)
 {
     size_t named = look->count;
+    make_room(look, look->count + look->view->count + 1);
     for (size_t i = 0; i < look->view->count; i++) {
         const struct kernel_flock *line = &look->view->items[i];
         if (i > 0 && look->view->items[i - 1].device == line->device &&

@@ -63,7 +63,7 @@ struct look {
     struct view_blocked *blocked; /* what all registries say about who holds and waits elsewhere */
     size_t blocked_count;
     struct candidate *candidates;
-    size_t count;
+    size_t count, room;
     size_t looked; /* so many candidates were looked at before */
     size_t blocked_followed;
     bool waiting_added;

@@ -93,9 +93,19 @@ static void list(struct neighbours *neighbours, struct arena *arena)
         got = kernel_getdents(descriptor, pieces[count].bytes, PIECE);
         pieces[count].length = got > 0 ? (size_t)got : 0;
     }
-    (void)kernel_close(descriptor);
-    if (got == 0)
-        make_table(neighbours, arena, pieces, count);
+    if (got != 0) {
+        (void)kernel_close(descriptor);
+        return;
+    }
+    neighbours->descriptor = descriptor;
+    make_table(neighbours, arena, pieces, count);
+}
+
+void neighbours_drop(struct neighbours *neighbours)
+{
+    if (neighbours->size > 0)
+        (void)kernel_close(neighbours->descriptor);
+    neighbours->size = 0;
 }
 
 void neighbours_note(struct neighbours *neighbours, struct arena *arena, const char *path)
@@ -105,6 +115,7 @@ void neighbours_note(struct neighbours *neighbours, struct arena *arena, const c
         neighbours->directory[length] != '\0') {
         if (neighbours->listed && neighbours->size > 0 && neighbours->missed < MISSES_MAXIMUM)
             return; /* one that lies elsewhere, among many */
+        neighbours_drop(neighbours);
         *neighbours = (struct neighbours){.directory = arena_copy(arena, path, length)};
     }
     if (++neighbours->seen >= WORTH_A_LIST && !neighbours->listed)
@@ -126,18 +137,17 @@ const char *neighbours_find(struct neighbours *neighbours, struct arena *arena, 
     if (neighbours->size == 0 || inode == 0 || neighbours->missed >= MISSES_MAXIMUM)
         return NULL;
     const char *name = name_of(neighbours, inode);
-    if (name != NULL) {
-        size_t length = strlen(neighbours->directory);
-        size_t name_length = strlen(name);
-        char *path = arena_take(arena, length + name_length + 1);
-        memcpy(path, neighbours->directory, length);
-        memcpy(path + length, name, name_length);
-        if (kernel_fstatat(AT_FDCWD, path, status, AT_SYMLINK_NOFOLLOW) == 0 &&
-            status->st_dev == device && status->st_ino == inode && status->st_nlink == 1) {
-            neighbours->missed = 0;
-            return path;
-        }
+    if (name == NULL ||
+        kernel_fstatat(neighbours->descriptor, name, status, AT_SYMLINK_NOFOLLOW) != 0 ||
+        status->st_dev != device || status->st_ino != inode || status->st_nlink != 1) {
+        neighbours->missed++;
+        return NULL;
     }
-    neighbours->missed++;
-    return NULL;
+    neighbours->missed = 0;
+    size_t length = strlen(neighbours->directory);
+    size_t name_length = strlen(name);
+    char *path = arena_take(arena, length + name_length + 1);
+    memcpy(path, neighbours->directory, length);
+    memcpy(path + length, name, name_length);
+    return path;
 }

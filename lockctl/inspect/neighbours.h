@@ -20,7 +20,8 @@ struct neighbours {
     bool listed;           /* it was tried, at least */
     bool any_registry;     /* there is a registry in the directory */
     struct neighbour *table;
-    size_t size; /* of the table, a power of two; 0: none */
+    size_t size;    /* of the table, a power of two; 0: none */
+    int descriptor; /* of the directory, while there is a table */
 };
 
 /* A lock file was found there, by asking for its descriptor's link. */
@@ -32,5 +33,7 @@ void neighbours_note(struct neighbours *neighbours, struct arena *arena, const c
  */
 const char *neighbours_find(struct neighbours *neighbours, struct arena *arena, uint64_t device,
                             uint64_t inode, struct stat *status);
+
+void neighbours_drop(struct neighbours *neighbours);
 
 #endif

@@ -7,10 +7,10 @@
 #include "lockctl/format.h"
 #include "lockctl/inspect/json.h"
 #include "lockctl/inspect/rows.h"
+#include "lockctl/inspect/smartcols.h"
 
 #include <err.h>
 #include <errno.h>
-#include <libsmartcols/libsmartcols.h>
 #include <limits.h>
 #include <locale.h>
 #include <signal.h>
@@ -240,23 +240,23 @@ static int column_flags(unsigned flags)
 
 static void add_column(struct output *output, const struct column *column)
 {
-    struct libscols_column *made =
-        need(scols_table_new_column(output->table, output->style->json ? column->key : column->name,
-                                    column->width_hint, column_flags(column->flags)));
+    struct libscols_column *made = need(smartcols()->table_new_column(
+        output->table, output->style->json ? column->key : column->name, column->width_hint,
+        column_flags(column->flags)));
     if ((column->flags & COLUMN_NUMBER) != 0)
-        (void)scols_column_set_json_type(made, SCOLS_JSON_NUMBER);
+        (void)smartcols()->column_set_json_type(made, SCOLS_JSON_NUMBER);
     if ((column->flags & COLUMN_BOOLEAN) != 0)
-        (void)scols_column_set_json_type(made, SCOLS_JSON_BOOLEAN);
+        (void)smartcols()->column_set_json_type(made, SCOLS_JSON_BOOLEAN);
 }
 
 static void make_table(struct output *output)
 {
-    output->table = need(scols_new_table());
-    (void)scols_table_set_name(output->table, output->name);
-    (void)scols_table_enable_json(output->table, output->style->json);
-    (void)scols_table_enable_raw(output->table, output->style->raw && !output->style->json);
-    (void)scols_table_enable_noheadings(output->table, output->style->no_headings);
-    (void)scols_table_enable_ascii(output->table, !format_is_utf8());
+    output->table = need(smartcols()->new_table());
+    (void)smartcols()->table_set_name(output->table, output->name);
+    (void)smartcols()->table_enable_json(output->table, output->style->json);
+    (void)smartcols()->table_enable_raw(output->table, output->style->raw && !output->style->json);
+    (void)smartcols()->table_enable_noheadings(output->table, output->style->no_headings);
+    (void)smartcols()->table_enable_ascii(output->table, !format_is_utf8());
     for (size_t i = 0; i < output->count; i++)
         add_column(output, output->shown[i]);
 }
@@ -282,14 +282,14 @@ struct libscols_line *output_row(struct output *output, struct libscols_line *pa
                                  const void *row)
 {
     struct libscols_line *line =
-        output->table != NULL ? need(scols_table_new_line(output->table, parent)) : NULL;
+        output->table != NULL ? need(smartcols()->table_new_line(output->table, parent)) : NULL;
     for (size_t i = 0; i < output->count; i++) {
         const char *text = output->shown[i]->cell(output, row);
         if (text == NULL && !cell_is_exact(output))
             text = "-";
         if (line == NULL)
             rows_add_cell(&output->rows, output->count, text);
-        else if (scols_line_set_data(line, i, text) != 0)
+        else if (smartcols()->line_set_data(line, i, text) != 0)
             errx(STATUS_FAILED, "not enough memory");
     }
     return line;
@@ -306,7 +306,7 @@ int output_finish(const char *command)
 void output_drop(struct output *output)
 {
     if (output->table != NULL)
-        scols_unref_table(output->table);
+        smartcols()->unref_table(output->table);
     rows_drop(&output->rows);
     free(output);
 }
@@ -315,7 +315,7 @@ int output_end(struct output *output)
 {
     errno = 0;
     if (output->table != NULL)
-        (void)scols_print_table(output->table);
+        (void)smartcols()->print_table(output->table);
     else
         rows_print(&output->rows, output->shown, output->count, !output->style->no_headings,
                    stdout);
@@ -336,8 +336,8 @@ void output_set_width(struct output *output, size_t width)
     output->width = width;
     if (output->table == NULL)
         make_table(output);
-    (void)scols_table_set_termforce(output->table, SCOLS_TERMFORCE_ALWAYS);
-    (void)scols_table_set_termwidth(output->table, width);
+    (void)smartcols()->table_set_termforce(output->table, SCOLS_TERMFORCE_ALWAYS);
+    (void)smartcols()->table_set_termwidth(output->table, width);
 }
 
 /* Does any line need more than the width? */
@@ -361,8 +361,9 @@ static void cut_shares(struct output *output)
     for (size_t i = 0; i < output->count; i++) {
         const struct column *column = output->shown[i];
         bool cut = column->width_hint < 1 && (column->flags & COLUMN_TREE) == 0;
-        (void)scols_column_set_flags(scols_table_get_column(output->table, i),
-                                     column_flags(column->flags) | (cut ? SCOLS_FL_TRUNC : 0));
+        (void)smartcols()->column_set_flags(smartcols()->table_get_column(output->table, i),
+                                            column_flags(column->flags) |
+                                                (cut ? SCOLS_FL_TRUNC : 0));
     }
 }
 
@@ -382,7 +383,7 @@ static char *print_to_text(struct output *output)
     char *text = NULL;
     if (output->table == NULL)
         return print_rows_to_text(output);
-    if (scols_print_table_to_string(output->table, &text) != 0 || text == NULL)
+    if (smartcols()->print_table_to_string(output->table, &text) != 0 || text == NULL)
         errx(STATUS_FAILED, "not enough memory");
     return text;
 }

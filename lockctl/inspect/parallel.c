@@ -32,6 +32,7 @@ void worker_begin(struct worker *worker, struct arena *arena)
 
 void worker_end(struct worker *worker)
 {
+    neighbours_drop(&worker->neighbours);
     free(worker->text);
     worker->text = NULL;
 }

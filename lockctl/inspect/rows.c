@@ -59,21 +59,19 @@ static size_t width_of(const char *text)
 
 static struct cell make_cell(struct arena *arena, const char *text)
 {
-    struct cell cell = {.bytes = 0};
-    while (is_plain(text[cell.bytes]))
-        cell.bytes++;
-    const char *from = text + cell.bytes;
-    char *copy = arena_take(arena, cell.bytes + 4 * strlen(from) + 1);
-    memcpy(copy, text, cell.bytes);
-    char *to = copy + cell.bytes;
-    cell.as_it_was = *from == '\0';
+    size_t plain = 0;
+    while (is_plain(text[plain]))
+        plain++;
+    const char *from = text + plain;
+    bool as_it_was = *from == '\0';
+    char *copy = arena_take(arena, plain + 4 * strlen(from) + 1);
+    memcpy(copy, text, plain);
+    char *to = copy + plain;
     while (*from != '\0')
         to = put_character(to, &from);
     *to = '\0';
-    cell.text = copy;
-    cell.width = cell.bytes + width_of(copy + cell.bytes);
-    cell.bytes = (size_t)(to - copy);
-    return cell;
+    size_t width = plain + width_of(copy + plain);
+    return (struct cell){copy, (uint32_t)(to - copy), width & INT32_MAX, as_it_was};
 }
 
 void rows_add_cell(struct rows *rows, size_t column_count, const char *text)
@@ -134,7 +132,7 @@ static char *put_cell(char *to, const struct cell *cell, size_t width, bool righ
 static struct cell heading_of(const struct column *column)
 {
     size_t length = strlen(column->name);
-    return (struct cell){column->name, length, length, true};
+    return (struct cell){column->name, (uint32_t)length, length & INT32_MAX, true};
 }
 
 /* The most bytes of a line: what a cell has, and blanks up to its column's width. */

@@ -11,13 +11,15 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
+/* Small: there may be a hundred thousand. */
 struct cell {
     const char *text;
-    size_t bytes;
-    size_t width;   /* of a terminal's characters */
-    bool as_it_was; /* no character had to be made printable */
+    uint32_t bytes;
+    uint32_t width : 31;    /* in characters of a terminal */
+    uint32_t as_it_was : 1; /* none had to be made printable */
 };
 
 struct rows {

@@ -319,7 +319,7 @@ fresh
 if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null && grep -q '^nobody:' /etc/passwd; then
     chmod 755 "$work" && chown -R nobody table && chmod 777 "$work" "$TMPDIR"
     as_nobody=(setpriv --reuid=nobody --clear-groups --no-new-privs --inh-caps=-all)
-    cp "$lockctl" "$lockctl-inspect" "$BUILD/liblockshim.so" "$past_static" "$past" "$work/"
+    cp "$lockctl" "$BUILD/liblockshim.so" "$past_static" "$past" "$work/"
     if "${as_nobody[@]}" unshare --user --mount true 2>/dev/null; then
         lockctl=("${as_nobody[@]}" "$work/lockctl")
         advise_as_nobody() {

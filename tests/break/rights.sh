@@ -37,7 +37,7 @@ changes_nothing() {
 fresh
 chmod 755 "$work"
 if command -v setpriv >/dev/null && [ "$(id -u)" = 0 ]; then
-    cp "$lockctl" "$lockctl-inspect" . && chmod 755 lockctl lockctl-inspect
+    cp "$lockctl" . && chmod 755 lockctl
     write_letters process raw
     cp T.lock.registry before.registry
     setpriv --reuid=65534 --regid=65534 --clear-groups "$work/lockctl" break --force "$work/T" >out 2>&1
@@ -50,7 +50,7 @@ if command -v setpriv >/dev/null && [ "$(id -u)" = 0 ]; then
 
     # One's own holder needs no more than to be its owner, unless the system says so.
     fresh
-    cp "$lockctl" "$lockctl-inspect" . && cp "$shim" ./liblockshim.so && cp "$writer" ./writer && chmod 755 lockctl writer
+    cp "$lockctl" . && cp "$shim" ./liblockshim.so && cp "$writer" ./writer && chmod 755 lockctl writer
     chown -R 65534:65534 T "$work"
     LD_PRELOAD=$work/liblockshim.so LOCKSHIM_TABLE=$work/T LOCKSHIM_SCOPE=process \
         setpriv --reuid=65534 --regid=65534 --clear-groups ./writer X "$work/T" raw >lines 2>errors &

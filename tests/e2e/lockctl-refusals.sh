@@ -167,16 +167,22 @@ one_line "no shim beside lockctl" 78 'the shim .*/lib.*/liblockshim.so. cannot b
     empty/lockctl run --table table true
 one_line "a limit on the size of files that leaves no room for its memory" 1 \
     "memory file 'lockshim-command': File too large" bash -c 'ulimit -f 0; "$@"' - "$lockctl" run --table table true
-# What it needs for anything else is found beside it too, or the missing program is named.
-if [ ! -e /usr/local/libexec/lockshim/lockctl-inspect ]; then
-    one_line "no lockctl-inspect beside lockctl" 1 \
-        'status needs lockctl-inspect, which is neither beside .*/empty/lockctl nor /.*/lockctl-inspect' \
-        empty/lockctl status
-fi
-cp "$lockctl-inspect" "$BUILD/liblockshim.so" empty/
+cp "$BUILD/liblockshim.so" empty/
 mkdir table-of-copy
 expect "lockctl's copies find one another" 0 'free' \
     env PATH="$PWD/empty:$PATH" lockctl status --raw -n -o VERDICT table-of-copy
-check "lockctl-inspect finds the shim beside lockctl" sh -c \
+check "it finds the shim beside it" sh -c \
     'PATH=$PWD/empty:$PATH lockctl doctor table-of-copy | grep "shim .*$PWD/empty/liblockshim.so, loads"'
+
+# Without the library that draws tables, what draws none still works.
+library=$(ldconfig -p | awk '$1 == "libsmartcols.so.1" { print $NF; exit }')
+if unshare --mount mount --bind /dev/null "$library" 2>/dev/null; then
+    without() { unshare --mount sh -c 'mount --bind /dev/null "$1" && shift && exec "$@"' - "$library" "$@"; }
+    one_line "no libsmartcols" 1 'tables are drawn by libsmartcols: ' \
+        without "$lockctl" status --raw -o VERDICT table-of-copy
+    expect "status for a file, without libsmartcols" 0 'free' without "$lockctl" status -n -o VERDICT table-of-copy
+    expect "status for programs, without libsmartcols" 0 '.*"verdict": "free".*' without "$lockctl" status --json table-of-copy
+else
+    skip "no libsmartcols: nothing may be mounted here"
+fi
 finish

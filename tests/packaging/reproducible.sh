@@ -16,7 +16,7 @@ build() {
 }
 (umask 022 && build "$work/one" build) || exit 1
 (umask 077 && TZ=Asia/Tokyo LC_ALL=C build "$work/some/where/else" out/put) || exit 1
-for file in liblockshim.so musl/liblockshim.so i386/liblockshim.so lockctl lockctl-inspect tablestore libtablestore.a libtablestore.so.0; do
+for file in liblockshim.so musl/liblockshim.so i386/liblockshim.so lockctl tablestore libtablestore.a libtablestore.so.0; do
     one=$work/one/build/$file
     [ -e "$one" ] || continue
     check "two builds of $file" cmp "$one" "$work/some/where/else/out/put/$file"
