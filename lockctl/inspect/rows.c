@@ -76,14 +76,13 @@ static struct cell make_cell(struct arena *arena, const char *text)
 
 void rows_add_cell(struct rows *rows, size_t column_count, const char *text)
 {
+    struct cell cell = {.as_it_was = false};
+    if (rows->count >= column_count)
+        cell = rows->cells[rows->count - column_count];
+    if (!cell.as_it_was || strcmp(cell.text, text) != 0)
+        cell = make_cell(&rows->arena, text);
     rows->cells = arena_grow(&rows->arena, rows->cells, rows->count, sizeof *rows->cells);
-    struct cell *cell = &rows->cells[rows->count];
-    const struct cell *above = rows->count >= column_count ? cell - column_count : NULL;
-    if (above != NULL && above->as_it_was && strcmp(above->text, text) == 0)
-        *cell = *above;
-    else
-        *cell = make_cell(&rows->arena, text);
-    rows->count++;
+    rows->cells[rows->count++] = cell;
 }
 
 void rows_drop(struct rows *rows)
