@@ -300,12 +300,25 @@ struct thread_search {
     int looked_at;
 };
 
+/* A file of one of the process's threads: the length, or a negative errno. */
+static ssize_t read_of_thread(pid_t process, long thread, const char *name, char *text, size_t size)
+{
+    char task[32] = "task/", path[64], digits[24];
+    size_t length = 5;
+    int count = 0;
+    for (long rest = thread; rest != 0 || count == 0; rest /= 10)
+        digits[count++] = (char)('0' + rest % 10);
+    while (count > 0)
+        task[length++] = digits[--count];
+    memcpy(task + length, name, strlen(name) + 1);
+    return process_read_file(process_path(path, process, task, -1), text, size);
+}
+
 static bool look_at_thread(long thread, void *context)
 {
     struct thread_search *search = context;
     char text[256];
-    ssize_t length_read =
-        process_read_of_thread(search->process, thread, "/syscall", text, sizeof text);
+    ssize_t length_read = read_of_thread(search->process, thread, "/syscall", text, sizeof text);
     if (length_read == -EPERM || length_read == -EACCES) {
         guess_call(search->blocked, search->process);
         return false;
@@ -328,8 +341,7 @@ static bool add_runs(long thread, void *context)
     struct thread_search *search = context;
     char text[128];
     uint64_t number;
-    ssize_t length =
-        process_read_of_thread(search->process, thread, "/schedstat", text, sizeof text);
+    ssize_t length = read_of_thread(search->process, thread, "/schedstat", text, sizeof text);
     if (length <= 0)
         return true;
     const char *at = blocked_parse(text, &number);

@@ -78,20 +78,6 @@ ssize_t process_read_file(const char *path, char *buffer, size_t size)
     return got < 0 && length == 0 ? got : (ssize_t)length;
 }
 
-ssize_t process_read_of_thread(pid_t process, long thread, const char *name, char *text,
-                               size_t size)
-{
-    char task[32] = "task/", path[64], digits[24];
-    size_t length = 5;
-    int count = 0;
-    for (long rest = thread; rest != 0 || count == 0; rest /= 10)
-        digits[count++] = (char)('0' + rest % 10);
-    while (count > 0)
-        task[length++] = digits[--count];
-    memcpy(task + length, name, strlen(name) + 1);
-    return process_read_file(process_path(path, process, task, -1), text, size);
-}
-
 static const char *read_number(const char *at, uint64_t *number)
 {
     while (*at == ' ')

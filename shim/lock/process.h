@@ -48,10 +48,6 @@ uint64_t process_pid_namespace(void);
 /* Reads a file under /proc whole; returns the length, the text ends in a NUL. -errno on failure. */
 ssize_t process_read_file(const char *path, char *buffer, size_t size);
 
-/* The same for "/proc/PID/task/THREAD" and a name behind it, which begins with a slash. */
-ssize_t process_read_of_thread(pid_t process, long thread, const char *name, char *text,
-                               size_t size);
-
 /* Builds "/proc/PID/NAME" or, with a number >= 0, "/proc/PID/NAME/NUMBER". */
 const char *process_path(char path[static 64], pid_t process, const char *name, long number);
 

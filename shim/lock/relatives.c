@@ -8,7 +8,6 @@
 #include "shim/lock/relatives.h"
 
 #include "shim/lock/blocked.h"
-#include "shim/lock/children.h"
 #include "shim/lock/kernel.h"
 #include "shim/lock/process.h"
 #include "shim/lock/registry.h"
@@ -16,6 +15,7 @@
 #include "shim/lock/socket_peer.h"
 
 #include <errno.h>
+#include <linux/kcmp.h>
 #include <stdint.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -281,17 +281,22 @@ static bool sleeps_for_child(const struct relatives_hints *hints, bool is_holder
 }
 
 /*
- * Does it wait for this child? Where it takes any, and has several, it may well go on without this
- * one: `any` takes it for one that waits for all of them.
+ * Does the child run in its parent's memory? Who waits in vfork() waits for such a one, until it
+ * executes a program or ends. Not known is no.
  */
-static bool waits_for_child(pid_t parent, pid_t child, const struct blocked *blocked, bool any)
+static bool is_in_memory_of(pid_t parent, pid_t child)
+{
+    return KERNEL_CALL(SYS_kcmp, parent, child, KCMP_VM, 0, 0, 0) == 0;
+}
+
+/* Does it wait for this child, or for any? */
+static bool waits_for_child(pid_t parent, pid_t child, const struct blocked *blocked)
 {
     for (int i = 0; i < blocked->child_count; i++) {
         if (blocked->children[i] == child)
             return true;
     }
-    return (blocked->on_child && (any || children_has_only(parent, child))) ||
-           (blocked->in_vfork && children_shares_memory(parent, child));
+    return blocked->on_child || (blocked->in_vfork && is_in_memory_of(parent, child));
 }
 
 /*
@@ -318,9 +323,9 @@ static void build_chain(struct chain *chain, pid_t process, pid_t holder,
             return;
         struct blocked blocked = {.count = 0};
         find_blocked(status.parent, holder, hints, &blocked);
-        bool any = status.parent != holder || hints->still;
-        if (!waits_for_child(status.parent, process, &blocked, any) &&
-            !touches_chain(chain, status.parent, &blocked, any) &&
+        bool any_end = status.parent != holder || hints->still;
+        if (!waits_for_child(status.parent, process, &blocked) &&
+            !touches_chain(chain, status.parent, &blocked, any_end) &&
             !sleeps_for_child(hints, status.parent == holder, process, &blocked))
             return;
         process = status.parent;

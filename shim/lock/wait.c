@@ -148,16 +148,13 @@ static bool waits_for_us(struct wait *wait, const struct registry_holder *holder
     return relatives_wait_for_us(process, &hints);
 }
 
-/*
- * The member that took the lock may have ended; what the command waits for, its supervisor does,
- * which does nothing else.
- */
+/* The member that took the lock may have ended; what the command waits for, its supervisor does. */
 static bool supervisor_waits_for_us(const struct registry_holder *holder, const struct lock *lock)
 {
-    static const struct relatives_hints hints = {.still = true};
+    static const struct relatives_hints none;
     return holder->supervisor > 0 && holder->supervisor != kernel_getpid() &&
            holder->pid_namespace == lock->registry.pid_namespace &&
-           relatives_wait_for_us(holder->supervisor, &hints);
+           relatives_wait_for_us(holder->supervisor, &none);
 }
 
 /*

@@ -205,9 +205,6 @@ def begin_and_waitid():
 def begin_and_pidfd():
     begin_and_wait(lambda other: os.waitid(os.P_PIDFD, os.pidfd_open(other.pid), os.WEXITED))
 
-def begin_and_take_any():
-    begin_and_wait(lambda other: os.wait())
-
 def keep(lock, kept):
     with lock:
         kept.set()
@@ -216,13 +213,12 @@ def keep(lock, kept):
 lock, kept = multiprocessing.Lock(), multiprocessing.Event()
 children = [multiprocessing.Process(target=add, args=(lambda: time.sleep(0.005),)) for _ in range(5)]
 add({'sleep': begin_and_sleep, 'select': begin_and_select, 'alarm': begin_and_alarm, 'lock': begin_and_lock,
-     'waitpid': begin_and_waitpid, 'waitid': begin_and_waitid, 'pidfd': begin_and_pidfd,
-     'wait': begin_and_take_any}[sys.argv[1]])
+     'waitpid': begin_and_waitpid, 'waitid': begin_and_waitid, 'pidfd': begin_and_pidfd}[sys.argv[1]])
 for child in children:
     child.join()
 END
 for scope in process session; do
-    for way in sleep select alarm lock waitpid waitid pidfd wait; do
+    for way in sleep select alarm lock waitpid waitid pidfd; do
         fresh
         guard $scope "$python" "$work.py" $way
         same "$scope: a parent in its $way is not gone past" "0 6" "$? $(cat T/n)"
@@ -324,6 +320,12 @@ for scope in process session; do
     fresh
     guard $scope sh -c "exec 3<T/n; seq 12 | xargs -P 6 -I{} $act 'add 30 T/n'"
     same "$scope: xargs -P: nothing is lost" 360 "$(cat T/n)"
+    # The holder waits for any of them, and goes on for a moment each time that one ends.
+    fresh
+    began=$(now)
+    guard $scope sh -c "exec 3<T/n; for i in \$(seq 50); do $act 'add 1 T/n' & done; wait"
+    same "$scope: fifty who joined at once" 50 "$(cat T/n)"
+    below "$scope: fifty who joined at once: soon" 20 "$(since "$began")"
 done
 
 # The holder ends while one who joined is inside: strangers wait for that one.
