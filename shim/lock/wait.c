@@ -39,7 +39,7 @@
 #define STILL (140 * MILLISECOND) /* without a move: from the first of three looks to the last */
 #define POLLS_MOMENT (20 * MILLISECOND)
 #define POLLS_ENOUGH 3
-#define WATCHED_LEVELS 4
+#define WATCHED LOCK_LEVELS
 #define LOOK_SELDOM 5 /* far behind in the queue: that many times less often */
 #define PATIENCE (100 * MILLISECOND)
 #define LONG_WAIT (10 * SECOND)
@@ -72,27 +72,35 @@ struct wait {
     struct watched_holder {
         uint64_t acquisition;
         pid_t process;
+        uint64_t looked_at;
         uint64_t runs; /* blocked_runs() */
         uint64_t still_since;
         uint64_t polled_at; /* when it last asked after a child, without waiting */
         uint64_t poll_seen_at;
         int looks_with_poll;
-    } holders[WATCHED_LEVELS]; /* on each level one holds */
+    } holders[WATCHED]; /* on each level one holds, or several share */
 };
 
 /* --- joining --- */
 
-/* What is known of a holder from the looks before; NULL: nothing. */
+/* What is known of a holder from the looks before. */
 static struct watched_holder *watched_holder(struct wait *wait,
-                                             const struct registry_holder *holder)
+                                             const struct registry_holder *holder, uint64_t now)
 {
-    if (holder->level >= WATCHED_LEVELS)
-        return NULL;
-    struct watched_holder *watched = &wait->holders[holder->level];
-    if (watched->acquisition != holder->acquisition || watched->process != holder->process)
-        *watched = (struct watched_holder){.acquisition = holder->acquisition,
-                                           .process = holder->process,
-                                           .polled_at = holder->polled_at};
+    struct watched_holder *watched = &wait->holders[0];
+    for (int i = 0; i < WATCHED; i++) {
+        struct watched_holder *one = &wait->holders[i];
+        if (one->process == holder->process && one->acquisition == holder->acquisition) {
+            one->looked_at = now;
+            return one;
+        }
+        if (one->looked_at < watched->looked_at)
+            watched = one;
+    }
+    *watched = (struct watched_holder){.acquisition = holder->acquisition,
+                                       .process = holder->process,
+                                       .looked_at = now,
+                                       .polled_at = holder->polled_at};
     return watched;
 }
 
@@ -126,10 +134,10 @@ static bool keeps_polling(struct watched_holder *watched, const struct registry_
 static struct relatives_hints hints_of(struct wait *wait, const struct registry_holder *holder)
 {
     struct relatives_hints hints = {.rested = false};
-    struct watched_holder *watched = watched_holder(wait, holder);
     uint64_t now = registry_now();
+    struct watched_holder *watched = watched_holder(wait, holder, now);
     uint64_t since = holder->since > wait->began ? holder->since : wait->began;
-    if (watched == NULL || now <= since || now - since < RESTED)
+    if (now <= since || now - since < RESTED)
         return hints;
     hints.rested = true;
     hints.still = is_still(watched, now);

@@ -126,7 +126,7 @@ for way in event semaphore barrier queue; do
 done
 # Workers of a pool that wait for their next task, under `process` with the lock that they have had.
 cat >"$work.py" <<'END'
-import multiprocessing, time
+import multiprocessing, sys, time
 
 def add(number):
     with open('T/n', 'r+') as file:
@@ -135,13 +135,18 @@ def add(number):
         file.seek(0)
         file.write(str(number + 1))
 
-with multiprocessing.Pool(4) as pool:
-    pool.map(add, range(12), chunksize=1)
+if sys.argv[3:]:
+    held = open('T/n')
+with multiprocessing.Pool(int(sys.argv[1])) as pool:
+    pool.map(add, range(int(sys.argv[2])), chunksize=1)
 END
 for scope in process session; do
     fresh
-    guard $scope "$python" "$work.py"
+    guard $scope "$python" "$work.py" 4 12
     same "$scope: a pool's workers go on, one by one" "0 12" "$? $(cat T/n)"
+    fresh
+    guard $scope "$python" "$work.py" 16 64 held
+    same "$scope: sixteen workers, and their parent holds it" "0 64" "$? $(cat T/n)"
 done
 
 # A parent that sleeps in the middle of what it does waits for nobody, though it has asked about its
