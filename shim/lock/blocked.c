@@ -359,10 +359,13 @@ void blocked_find(pid_t process, struct blocked *blocked)
     process_each_number(process_path(path, process, "task", -1), look_at_thread, &search);
 }
 
-uint64_t blocked_runs(pid_t process)
+uint64_t blocked_runs(pid_t process, pid_t thread)
 {
     char path[64];
     struct thread_search search = {.process = process};
-    process_each_number(process_path(path, process, "task", -1), add_runs, &search);
+    if (thread != 0)
+        (void)add_runs(thread, &search);
+    else
+        process_each_number(process_path(path, process, "task", -1), add_runs, &search);
     return search.runs;
 }

@@ -30,10 +30,10 @@ struct blocked {
 void blocked_find(pid_t process, struct blocked *blocked);
 
 /*
- * How often the threads of a process have been given a processor, all together: what stays the same
- * has not moved. 0: that is not told.
+ * How often a thread of a process has been given a processor, or all of them together (thread 0):
+ * what stays the same has not moved. 0: that is not told.
  */
-uint64_t blocked_runs(pid_t process);
+uint64_t blocked_runs(pid_t process, pid_t thread);
 
 /* A number as /proc writes it, decimal or 0x…; returns where it ends. */
 const char *blocked_parse(const char *at, uint64_t *number);

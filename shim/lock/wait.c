@@ -37,6 +37,7 @@
 #define LOOKS_SPARED 8
 #define RESTED (20 * MILLISECOND) /* with one holder, who then is asleep */
 #define STILL (140 * MILLISECOND) /* without a move: from the first of three looks to the last */
+#define LONG_STILL (1500 * MILLISECOND) /* the thread that took it, whatever the others do */
 #define POLLS_MOMENT (20 * MILLISECOND)
 #define POLLS_ENOUGH 3
 #define WATCHED LOCK_LEVELS
@@ -73,8 +74,10 @@ struct wait {
         uint64_t acquisition;
         pid_t process;
         uint64_t looked_at;
-        uint64_t runs; /* blocked_runs() */
-        uint64_t still_since;
+        struct movement {
+            uint64_t runs; /* blocked_runs() */
+            uint64_t since;
+        } all, taker;       /* its threads, the one that took the lock */
         uint64_t polled_at; /* when it last asked after a child, without waiting */
         uint64_t poll_seen_at;
         int looks_with_poll;
@@ -104,15 +107,25 @@ static struct watched_holder *watched_holder(struct wait *wait,
     return watched;
 }
 
-/* A moment of its own in which it waits for somebody is none. */
-static bool is_still(struct watched_holder *watched, uint64_t now)
+static uint64_t still_for(struct movement *movement, uint64_t runs, uint64_t now)
 {
-    uint64_t runs = blocked_runs(watched->process);
-    if (runs != watched->runs || runs == 0) {
-        watched->runs = runs;
-        watched->still_since = now;
-    }
-    return now - watched->still_since >= STILL;
+    if (runs != movement->runs || runs == 0)
+        *movement = (struct movement){runs, now};
+    return now - movement->since;
+}
+
+/*
+ * A moment of its own in which it waits for somebody is none. Some programs have a thread that is
+ * never at rest: then it counts, after a longer time, that the one that took the lock is, and that
+ * nobody touches the table.
+ */
+static bool is_still(struct watched_holder *watched, const struct registry_holder *holder,
+                     uint64_t now)
+{
+    uint64_t all = still_for(&watched->all, blocked_runs(holder->process, 0), now);
+    uint64_t taker = still_for(&watched->taker, blocked_runs(holder->process, holder->thread), now);
+    bool untouched = now > holder->last_touch && now - holder->last_touch >= LONG_STILL;
+    return all >= STILL || (taker >= LONG_STILL && untouched);
 }
 
 /*
@@ -140,7 +153,7 @@ static struct relatives_hints hints_of(struct wait *wait, const struct registry_
     if (now <= since || now - since < RESTED)
         return hints;
     hints.rested = true;
-    hints.still = is_still(watched, now);
+    hints.still = is_still(watched, holder, now);
     hints.polled = keeps_polling(watched, holder, now) ? holder->polled : 0;
     return hints;
 }

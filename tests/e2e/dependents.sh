@@ -124,6 +124,9 @@ END
 for way in event semaphore barrier queue; do
     joins "python: $way" "$python" "$work.py" $way
 done
+# … while another thread of the holder is never at rest.
+sed -i 's/^held = .*/&\nimport threading, time\nthreading.Thread(target=lambda: [time.sleep(0.02) for _ in iter(int, 1)], daemon=True).start()/' "$work.py"
+joins "python: event, beside a thread that does something else" "$python" "$work.py" event
 # Workers of a pool that wait for their next task, under `process` with the lock that they have had.
 cat >"$work.py" <<'END'
 import multiprocessing, sys, time
