@@ -1,6 +1,6 @@
-# lockctl: one file a command, over the shim's own lock and settings. The libraries that it always needs are
-# linked in where there are archives of them: to load them would take as long as all the rest of its start.
-# libsmartcols is loaded when a table is first drawn (lockctl/inspect/smartcols.c).
+# lockctl: one file a command, over the shim's own lock and settings. The two small libraries that it always
+# needs are linked in where there is an archive of them: to load them would take as long as all the rest of its
+# start. libsmartcols and ncurses are loaded when they are used (lockctl/library.h).
 DEPS_BUILD += libbsd-dev libinih-dev libncurses-dev libsmartcols-dev
 
 LOCKCTL_SOURCES := $(wildcard lockctl/*.c lockctl/inspect/*.c lockctl/doctor/*.c lockctl/top/*.c \
@@ -9,8 +9,8 @@ LOCKCTL_OBJECTS := $(LOCKCTL_SOURCES:%.c=$(BUILD)/obj/%.o)
 LOCKCTL_CFLAGS = $(BASE_CFLAGS) $(CFLAGS) $(HARDENED) $(shell pkg-config --cflags libbsd-overlay inih ncursesw smartcols) \
 	-DLIBDIR='"$(SHIMDIR)"' -DSHIMSETDIR='"$(SHIMSETDIR)"'
 
-LOCKCTL_ARCHIVES := $(filter /%,$(foreach name,libbsd.a libmd.a libinih.a libncursesw.a libtinfo.a,$(shell $(CC) -print-file-name=$(name))))
-LOCKCTL_LIBS = $(if $(filter 5,$(words $(LOCKCTL_ARCHIVES))),$(LOCKCTL_ARCHIVES),$(shell pkg-config --libs libbsd-overlay inih ncursesw))
+LOCKCTL_ARCHIVES := $(filter /%,$(foreach name,libbsd.a libmd.a libinih.a,$(shell $(CC) -print-file-name=$(name))))
+LOCKCTL_LIBS = $(if $(filter 3,$(words $(LOCKCTL_ARCHIVES))),$(LOCKCTL_ARCHIVES),$(shell pkg-config --libs libbsd-overlay inih))
 
 all: $(BUILD)/lockctl
 

@@ -1,5 +1,5 @@
 /*
- * libsmartcols, loaded when a table is first drawn: commands that draw none start without it.
+ * libsmartcols, loaded when a table is first drawn (library.h).
  */
 #ifndef LOCKCTL_SMARTCOLS_H
 #define LOCKCTL_SMARTCOLS_H
@@ -32,7 +32,6 @@ struct smartcols {
 #undef SMARTCOLS_MEMBER
 };
 
-/* Where it can't be loaded this is the end of the program, after a complaint. */
 const struct smartcols *smartcols(void);
 
 #endif

@@ -6,9 +6,9 @@
 #include "lockctl/top/screen.h"
 
 #include "lockctl/lockctl.h"
+#include "lockctl/top/ncurses.h"
 #include "shim/lock/registry.h"
 
-#include <curses.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -20,7 +20,6 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
-#include <term.h>
 #include <termios.h>
 #include <unistd.h>
 #include <wchar.h>
@@ -47,13 +46,21 @@ static struct {
 
 /* --- can it be? --- */
 
+/* A sequence that the terminal understands, by terminfo's name for it; NULL: it has none. */
+static const char *sequence_of(const char *name)
+{
+    const char *sequence = ncurses()->tigetstr(name);
+    return (intptr_t)sequence == -1 ? NULL : sequence;
+}
+
 bool screen_is_possible(void)
 {
     int error;
     if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO) ||
-        setupterm(NULL, STDOUT_FILENO, &error) != OK)
+        ncurses()->setupterm(NULL, STDOUT_FILENO, &error) != OK)
         return false;
-    return cursor_address != NULL && clear_screen != NULL && !hard_copy && !generic_type;
+    bool prints_on_paper = ncurses()->tigetflag("hc") > 0 || ncurses()->tigetflag("gn") > 0;
+    return sequence_of("cup") != NULL && sequence_of("clear") != NULL && !prints_on_paper;
 }
 
 /* --- stderr, while the screen is up --- */
@@ -120,12 +127,12 @@ static int keep_byte(int byte)
 /* The sequences are made ready now: when it has crashed, nothing may be looked up. */
 static void prepare_for_crash(void)
 {
-    char *const sequences[] = {keypad_local, exit_attribute_mode, orig_pair, cursor_normal,
-                               exit_ca_mode};
+    /* Of keys, attributes, colours and the cursor, and the screen's own page. */
+    static const char *const names[] = {"rmkx", "sgr0", "op", "cnorm", "rmcup"};
     screen.leave_length = 0;
-    for (size_t i = 0; i < COUNT(sequences); i++)
-        if (sequences[i] != NULL)
-            (void)tputs(sequences[i], 1, keep_byte);
+    for (size_t i = 0; i < COUNT(names); i++)
+        if (sequence_of(names[i]) != NULL)
+            (void)ncurses()->tputs(sequence_of(names[i]), 1, keep_byte);
     struct sigaction action = {.sa_handler = restore_and_crash, .sa_flags = (int)SA_RESETHAND};
     for (size_t i = 0; i < COUNT(CRASHES); i++)
         (void)sigaction(CRASHES[i], &action, NULL);
@@ -167,24 +174,24 @@ static void put_handlers_away(void)
 static void begin_colours(void)
 {
     const char *unwanted = getenv("NO_COLOR");
-    screen.colours = (unwanted == NULL || unwanted[0] == '\0') && has_colors() &&
-                     start_color() == OK && use_default_colors() == OK;
+    screen.colours = (unwanted == NULL || unwanted[0] == '\0') && ncurses()->has_colors() &&
+                     ncurses()->start_color() == OK && ncurses()->use_default_colors() == OK;
     if (!screen.colours)
         return;
-    (void)init_pair(LOOK_WELL, COLOR_GREEN, -1);
-    (void)init_pair(LOOK_STALE, COLOR_RED, -1);
-    (void)init_pair(LOOK_IDLE, COLOR_CYAN, -1);
+    (void)ncurses()->init_pair(LOOK_WELL, COLOR_GREEN, -1);
+    (void)ncurses()->init_pair(LOOK_STALE, COLOR_RED, -1);
+    (void)ncurses()->init_pair(LOOK_IDLE, COLOR_CYAN, -1);
 }
 
 static void set_modes(void)
 {
-    (void)cbreak();
-    (void)noecho();
-    (void)nonl();
-    (void)intrflush(stdscr, FALSE);
-    (void)keypad(stdscr, TRUE);
-    (void)nodelay(stdscr, TRUE);
-    (void)curs_set(0);
+    (void)ncurses()->cbreak();
+    (void)ncurses()->noecho();
+    (void)ncurses()->nonl();
+    (void)ncurses()->intrflush(*ncurses()->standard, FALSE);
+    (void)ncurses()->keypad(*ncurses()->standard, TRUE);
+    (void)ncurses()->nodelay(*ncurses()->standard, TRUE);
+    (void)ncurses()->curs_set(0);
 }
 
 bool screen_open(void)
@@ -192,7 +199,7 @@ bool screen_open(void)
     static bool at_exit;
     if (tcgetattr(STDIN_FILENO, &screen.modes) != 0 || !take_signals())
         return false;
-    screen.curses = newterm(NULL, stdout, stdin);
+    screen.curses = ncurses()->newterm(NULL, stdout, stdin);
     put_handlers_away();
     if (screen.curses == NULL) {
         (void)sigprocmask(SIG_SETMASK, &screen.mask_before, NULL);
@@ -201,7 +208,7 @@ bool screen_open(void)
     screen.open = true;
     if (!at_exit)
         at_exit = atexit(screen_close) == 0;
-    (void)set_escdelay(ESCAPE_DELAY);
+    (void)ncurses()->set_escdelay(ESCAPE_DELAY);
     prepare_for_crash();
     begin_colours();
     set_modes();
@@ -214,8 +221,8 @@ void screen_close(void)
     if (!screen.open)
         return;
     screen.open = false;
-    (void)endwin();
-    delscreen(screen.curses);
+    (void)ncurses()->endwin();
+    ncurses()->delscreen(screen.curses);
     (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &screen.modes);
     forget_crash();
     release_errors();
@@ -226,8 +233,8 @@ void screen_close(void)
 
 void screen_size(int *rows, int *width)
 {
-    *rows = LINES;
-    *width = COLS;
+    *rows = *ncurses()->height;
+    *width = *ncurses()->width;
 }
 
 void screen_forget(void)
@@ -244,9 +251,9 @@ static void take_back(void)
 {
     struct winsize size;
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 && size.ws_col > 0)
-        (void)resizeterm(size.ws_row, size.ws_col);
-    (void)clearok(curscr, TRUE);
-    (void)refresh();
+        (void)ncurses()->resizeterm(size.ws_row, size.ws_col);
+    (void)ncurses()->clearok(*ncurses()->current, TRUE);
+    (void)ncurses()->wrefresh(*ncurses()->standard);
 }
 
 /*
@@ -258,7 +265,7 @@ static void suspend(void)
     sigset_t stop;
     (void)sigemptyset(&stop);
     (void)sigaddset(&stop, SIGTSTP);
-    (void)endwin();
+    (void)ncurses()->endwin();
     (void)raise(SIGTSTP);
     (void)sigprocmask(SIG_UNBLOCK, &stop, NULL); /* stands still here */
     (void)sigprocmask(SIG_BLOCK, &stop, NULL);
@@ -268,7 +275,7 @@ static void suspend(void)
 /* Stopped by SIGSTOP the screen could not be put away; the shell has set its own modes since. */
 static void come_back(void)
 {
-    (void)endwin();
+    (void)ncurses()->endwin();
     take_back();
 }
 
@@ -314,7 +321,7 @@ static bool is_at_end(void)
 int screen_await_key(uint64_t deadline)
 {
     for (;;) {
-        int key = getch();
+        int key = ncurses()->wgetch(*ncurses()->standard);
         if (key == KEY_RESIZE)
             return SCREEN_CHANGED;
         if (key != ERR)
@@ -347,7 +354,8 @@ static chtype attributes(enum look_of_text look, bool selected)
         [LOOK_TITLE] = A_BOLD, [LOOK_HEADING] = A_REVERSE, [LOOK_STALE] = A_BOLD};
     bool coloured =
         screen.colours && (look == LOOK_WELL || look == LOOK_IDLE || look == LOOK_STALE);
-    return plain[look] | (coloured ? (chtype)COLOR_PAIR(look) : 0) | (selected ? A_REVERSE : 0);
+    return plain[look] | (coloured ? (chtype)ncurses()->COLOR_PAIR((int)look) : 0) |
+           (selected ? A_REVERSE : 0);
 }
 
 /* How many bytes of it fit into `width` columns; *used columns are what they take. */
@@ -372,33 +380,39 @@ static int fitting_bytes(const char *text, int width, int *used)
 
 void screen_line(int row, const char *text, enum look_of_text look, bool selected)
 {
+    const struct ncurses *curses = ncurses();
+    WINDOW *window = *curses->standard;
     chtype attribute = attributes(look, selected);
     int used;
-    if (row < 0 || row >= LINES)
+    if (row < 0 || row >= *curses->height)
         return;
-    int length = fitting_bytes(text, COLS, &used);
-    (void)attrset((int)attribute);
-    (void)mvaddnstr(row, 0, text, length);
-    if (used < COLS) {
-        bkgdset(' ' | (selected || look == LOOK_HEADING ? attribute : A_NORMAL));
-        (void)clrtoeol();
-        bkgdset(' ');
+    int length = fitting_bytes(text, *curses->width, &used);
+    (void)curses->wattrset(window, (int)attribute);
+    (void)curses->wmove(window, row, 0);
+    (void)curses->waddnstr(window, text, length);
+    if (used < *curses->width) {
+        curses->wbkgdset(window, ' ' | (selected || look == LOOK_HEADING ? attribute : A_NORMAL));
+        (void)curses->wclrtoeol(window);
+        curses->wbkgdset(window, ' ');
     }
-    (void)attrset(A_NORMAL);
+    (void)curses->wattrset(window, A_NORMAL);
 }
 
 void screen_underline(int row, int column, int length, enum look_of_text look)
 {
-    if (row < LINES && column + length <= COLS)
-        (void)mvchgat(row, column, length, attributes(look, false) | A_UNDERLINE, 0, NULL);
+    const struct ncurses *curses = ncurses();
+    WINDOW *window = *curses->standard;
+    if (row < *curses->height && column + length <= *curses->width &&
+        curses->wmove(window, row, column) == OK)
+        (void)curses->wchgat(window, length, attributes(look, false) | A_UNDERLINE, 0, NULL);
 }
 
 void screen_redraw(void)
 {
-    (void)clearok(curscr, TRUE);
+    (void)ncurses()->clearok(*ncurses()->current, TRUE);
 }
 
 void screen_show(void)
 {
-    (void)refresh();
+    (void)ncurses()->wrefresh(*ncurses()->standard);
 }

@@ -178,7 +178,7 @@ check "it finds the shim beside it" sh -c \
 library=$(ldconfig -p | awk '$1 == "libsmartcols.so.1" { print $NF; exit }')
 if unshare --mount mount --bind /dev/null "$library" 2>/dev/null; then
     without() { unshare --mount sh -c 'mount --bind /dev/null "$1" && shift && exec "$@"' - "$library" "$@"; }
-    one_line "no libsmartcols" 1 'tables are drawn by libsmartcols: ' \
+    one_line "no libsmartcols" 1 'to draw tables: .*libsmartcols.so.1: ' \
         without "$lockctl" status --raw -o VERDICT table-of-copy
     expect "status for a file, without libsmartcols" 0 'free' without "$lockctl" status -n -o VERDICT table-of-copy
     expect "status for programs, without libsmartcols" 0 '.*"verdict": "free".*' without "$lockctl" status --json table-of-copy
