@@ -256,6 +256,7 @@ static int read_list(struct kernel_view *view, struct arena *arena, bool again)
             return error;
         if (!whole || !view->same)
             kernel_view_parse(view, arena, text);
+        view->same = view->same && attempt == 0; /* as what the view had before, that is */
         if (!kernel_view_contradicts_itself(view))
             return 0;
     }

@@ -25,7 +25,7 @@ struct kernel_view {
     struct kernel_flock *items; /* by device and inode; holders before those who wait */
     size_t count;
     bool torn;     /* it contradicted itself each time it was read */
-    bool same;     /* the last reading said to the letter what the one before had said */
+    bool same;     /* the reading said to the letter what the one before had said */
     size_t bytes;  /* of its text */
     size_t pieces; /* in which it came; more than one: a line may have been missed */
 };

@@ -9,9 +9,9 @@
  * those right behind it every 20 ms; the next ones, as those may all be stopped, five times a
  * second; the rest once.
  */
-#include "shim/lock/blocked.h"
 #include "shim/lock/command_member.h"
 #include "shim/lock/deadlock.h"
+#include "shim/lock/holder_watch.h"
 #include "shim/lock/kernel.h"
 #include "shim/lock/kernel_locks.h"
 #include "shim/lock/lock.h"
@@ -35,12 +35,6 @@
 #define FIRST_LOOK_AGAIN (25 * MILLISECOND)
 #define LOOK_AGAIN_AT_MOST (1000 * MILLISECOND)
 #define LOOKS_SPARED 8
-#define RESTED (20 * MILLISECOND) /* with one holder, who then is asleep */
-#define STILL (140 * MILLISECOND) /* without a move: from the first of three looks to the last */
-#define LONG_STILL (1500 * MILLISECOND) /* the thread that took it, whatever the others do */
-#define POLLS_MOMENT (20 * MILLISECOND)
-#define POLLS_ENOUGH 3
-#define WATCHED LOCK_LEVELS
 #define LOOK_SELDOM 5 /* far behind in the queue: that many times less often */
 #define PATIENCE (100 * MILLISECOND)
 #define LONG_WAIT (10 * SECOND)
@@ -70,93 +64,10 @@ struct wait {
         int descriptor;       /* a pidfd, or -1 */
         bool ended;           /* and yet the lock was not free */
     } watched;
-    struct watched_holder {
-        uint64_t acquisition;
-        pid_t process;
-        uint64_t looked_at;
-        struct movement {
-            uint64_t runs; /* blocked_runs() */
-            uint64_t since;
-        } all, taker;       /* its threads, the one that took the lock */
-        uint64_t polled_at; /* when it last asked after a child, without waiting */
-        uint64_t poll_seen_at;
-        int looks_with_poll;
-    } holders[WATCHED]; /* on each level one holds, or several share */
+    struct holder_watch watch;
 };
 
 /* --- joining --- */
-
-/* What is known of a holder from the looks before. */
-static struct watched_holder *watched_holder(struct wait *wait,
-                                             const struct registry_holder *holder, uint64_t now)
-{
-    struct watched_holder *watched = &wait->holders[0];
-    for (int i = 0; i < WATCHED; i++) {
-        struct watched_holder *one = &wait->holders[i];
-        if (one->process == holder->process && one->acquisition == holder->acquisition) {
-            one->looked_at = now;
-            return one;
-        }
-        if (one->looked_at < watched->looked_at)
-            watched = one;
-    }
-    *watched = (struct watched_holder){.acquisition = holder->acquisition,
-                                       .process = holder->process,
-                                       .looked_at = now,
-                                       .polled_at = holder->polled_at};
-    return watched;
-}
-
-static uint64_t still_for(struct movement *movement, uint64_t runs, uint64_t now)
-{
-    if (runs != movement->runs || runs == 0)
-        *movement = (struct movement){runs, now};
-    return now - movement->since;
-}
-
-/*
- * A moment of its own in which it waits for somebody is none. Some programs have a thread that is
- * never at rest: then it counts, after a longer time, that the one that took the lock is, and that
- * nobody touches the table.
- */
-static bool is_still(struct watched_holder *watched, const struct registry_holder *holder,
-                     uint64_t now)
-{
-    uint64_t all = still_for(&watched->all, blocked_runs(holder->process, 0), now);
-    uint64_t taker = still_for(&watched->taker, blocked_runs(holder->process, holder->thread), now);
-    bool untouched = now > holder->last_touch && now - holder->last_touch >= LONG_STILL;
-    return all >= STILL || (taker >= LONG_STILL && untouched);
-}
-
-/*
- * Does the holder keep asking for its child while we wait? Looks count that found a new question
- * since the look before; one or two are asked in passing, as by who starts several children. It is
- * so for the moment of such a look, which asks several times.
- */
-static bool keeps_polling(struct watched_holder *watched, const struct registry_holder *holder,
-                          uint64_t now)
-{
-    if (watched->polled_at != holder->polled_at) {
-        watched->polled_at = holder->polled_at;
-        watched->poll_seen_at = now;
-        watched->looks_with_poll++;
-    }
-    return watched->looks_with_poll >= POLLS_ENOUGH && now - watched->poll_seen_at < POLLS_MOMENT;
-}
-
-static struct relatives_hints hints_of(struct wait *wait, const struct registry_holder *holder)
-{
-    struct relatives_hints hints = {.rested = false};
-    uint64_t now = registry_now();
-    struct watched_holder *watched = watched_holder(wait, holder, now);
-    uint64_t since = holder->since > wait->began ? holder->since : wait->began;
-    if (now <= since || now - since < RESTED)
-        return hints;
-    hints.rested = true;
-    hints.still = is_still(watched, holder, now);
-    hints.polled = keeps_polling(watched, holder, now) ? holder->polled : 0;
-    return hints;
-}
 
 static bool waits_for_us(struct wait *wait, const struct registry_holder *holder)
 {
@@ -165,7 +76,7 @@ static bool waits_for_us(struct wait *wait, const struct registry_holder *holder
     if (process <= 0 || process == kernel_getpid() ||
         holder->pid_namespace != lock->registry.pid_namespace)
         return false;
-    struct relatives_hints hints = hints_of(wait, holder);
+    struct relatives_hints hints = holder_watch_look(&wait->watch, holder, wait->began);
     return relatives_wait_for_us(process, &hints);
 }
 
@@ -217,9 +128,10 @@ static bool look_at_kernel_lock(const struct kernel_lock *found, void *context)
 static bool all_in_kernel_wait_for_us(const struct wait *wait, const struct registry_holder *known)
 {
     uint64_t waited = registry_now() - wait->began;
-    struct kernel_search search = {.lock = wait->lock,
-                                   .known = known,
-                                   .hints = {.rested = waited >= RESTED, .still = waited >= STILL}};
+    struct kernel_search search = {
+        .lock = wait->lock,
+        .known = known,
+        .hints = {.rested = waited >= HOLDER_RESTED, .still = waited >= HOLDER_STILL}};
     kernel_locks_each(look_at_kernel_lock, &search);
     return search.waits && !search.other;
 }

@@ -11,10 +11,10 @@
 
 #include "lockctl/inspect/registry_view.h"
 #include "shim/lock/process.h"
+#include "tests/unit/remove_tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,17 +26,11 @@ static char directory[64];
 static char lock_path[128], registry_path[160];
 static struct registry made;
 
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *where)
-{
-    (void)status, (void)type, (void)where;
-    return remove(path);
-}
-
 static int clean_up(void **state)
 {
     (void)state;
     registry_close(&made);
-    return nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return remove_tree(directory);
 }
 
 static int set_up(void **state)

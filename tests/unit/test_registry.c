@@ -12,9 +12,9 @@
 
 #include "shim/lock/process.h"
 #include "shim/lock/registry.h"
+#include "tests/unit/remove_tree.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,16 +36,10 @@ static int set_up(void **state)
     return file < 0 ? -1 : close(file);
 }
 
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *where)
-{
-    (void)status, (void)type, (void)where;
-    return remove(path);
-}
-
 static int clean_up(void **state)
 {
     (void)state;
-    return nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return remove_tree(directory);
 }
 
 static struct registry opened(void)

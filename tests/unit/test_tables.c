@@ -12,10 +12,10 @@
 #include "shim/descriptors.h"
 #include "shim/lock/resolve.h"
 #include "shim/tables.h"
+#include "tests/unit/remove_tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,16 +83,10 @@ static int set_up(void **state)
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *where)
-{
-    (void)status, (void)type, (void)where;
-    return remove(path);
-}
-
 static int clean_up(void **state)
 {
     (void)state;
-    return nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return remove_tree(directory);
 }
 
 static void test_set_up(void **state)
