@@ -16,6 +16,17 @@ bool format_is_utf8(void)
     return strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
 }
 
+/* By hand: there may be thousands. */
+const char *format_number(char text[static FORMAT_TEXT], uint64_t number)
+{
+    char *digits = &text[FORMAT_TEXT - 1];
+    *digits = '\0';
+    do
+        *--digits = (char)('0' + number % 10);
+    while ((number /= 10) != 0);
+    return digits;
+}
+
 /* value / unit: with one decimal where it is below ten. False when it rounds to `limit` or more. */
 static bool format_below(char *text, uint64_t value, uint64_t unit, unsigned limit,
                          const char *name)

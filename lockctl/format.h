@@ -17,6 +17,9 @@ const char *format_duration(char text[static FORMAT_TEXT], uint64_t nanoseconds)
 /* The same, exactly: seconds with nine decimals, "0.012000000". */
 const char *format_seconds(char text[static FORMAT_TEXT], uint64_t nanoseconds);
 
+/* "4711": the digits are at the end of the room, where what is returned points to. */
+const char *format_number(char text[static FORMAT_TEXT], uint64_t number);
+
 /* "512 B", "3.4 KiB", "12 MiB". */
 const char *format_size(char text[static FORMAT_TEXT], uint64_t bytes);
 

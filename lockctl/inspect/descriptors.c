@@ -19,8 +19,6 @@
 
 #define DELETED " (deleted)"
 
-enum { MANY_LOCKS = 64 };
-
 long process_descriptor_count(pid_t pid)
 {
     char path[64];
@@ -125,8 +123,8 @@ static struct open_file *add_file(const struct scan *scan, const struct open_fil
 static bool read_fdinfo(const struct scan *scan, long number, char *text, size_t size)
 {
     char name[40];
-    (void)snprintf(name, sizeof name, "fdinfo/%ld", number);
-    return facts_read(scan->directory, name, text, size) > 0;
+    (void)snprintf(name, sizeof name, scan->fdinfo > 0 ? "%ld" : "fdinfo/%ld", number);
+    return facts_read(scan->fdinfo > 0 ? scan->fdinfo : scan->directory, name, text, size) > 0;
 }
 
 static const char *descriptor_name(char name[static 32], long number)
@@ -353,11 +351,9 @@ static bool note_number(long number, void *context)
 bool descriptors_list(struct process *process, int directory, struct arena *arena)
 {
     struct list list = {arena, process};
-    /* To list it makes the kernel build what then is asked for by name: either of both. */
-    const char *name = process->held >= MANY_LOCKS ? "fdinfo" : "fd";
     int descriptors = directory < 0
                           ? directory
-                          : kernel_openat(directory, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+                          : kernel_openat(directory, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     process->told.descriptors_hidden = descriptors == -EACCES || descriptors == -EPERM;
     process->scanned = process->scanned_all = true;
     process->number_count = 0;

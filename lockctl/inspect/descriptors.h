@@ -14,6 +14,7 @@ struct scan {
     const struct wanted_inodes *wanted;
     struct worker *worker;
     int directory;            /* the process's, by facts_open() */
+    int fdinfo;               /* its fdinfo, opened for one of which many are asked; else 0 */
     struct open_file **files; /* what is found goes in front of these */
     bool likely;              /* most of its descriptors have flocks */
 };

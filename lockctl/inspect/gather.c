@@ -10,7 +10,13 @@
 
 #include <limits.h>
 
-enum { PROCESSES_AT_ONCE = 16, DESCRIPTORS_AT_ONCE = 64, MANY_DESCRIPTORS = 512 };
+enum {
+    PROCESSES_AT_ONCE = 16,
+    DESCRIPTORS_AT_ONCE = 64,
+    MANY_DESCRIPTORS = 512,
+    MANY_LOCKS = 64,       /* of one process: worth a guess */
+    OTHERS_AMONG_THEM = 32 /* that many of its descriptors may have no lock */
+};
 
 struct gathering {
     struct processes *processes;
@@ -56,12 +62,28 @@ static void look_back(struct scan *scan)
     process->number_count = 0;
 }
 
+/*
+ * Whoever has very many locks has opened them one after the other: the lowest numbers, mostly. The
+ * kernel would take longer to list them than it needs for a few questions in vain.
+ */
+static void guess_numbers(struct process *process, struct arena *arena)
+{
+    process->number_count = (size_t)process->held + OTHERS_AMONG_THEM;
+    process->numbers = arena_take(arena, process->number_count * sizeof *process->numbers);
+    for (size_t i = 0; i < process->number_count; i++)
+        process->numbers[i] = (long)i;
+}
+
 static void look_at_descriptors(struct scan *scan)
 {
     struct process *process = scan->process;
     bool may_stop = process->awaited == 0 && !scan->wanted->any_flock;
     if (may_stop && descriptors_look_at_usual(scan))
         return;
+    if (may_stop && process->held >= MANY_LOCKS) {
+        guess_numbers(process, scan->worker->arena);
+        return;
+    }
     if (descriptors_list(process, scan->directory, scan->worker->arena) &&
         process->number_count <= MANY_DESCRIPTORS)
         look_back(scan);
@@ -106,9 +128,13 @@ static void look_at_batch(void *context, struct worker *worker, size_t index)
                         .likely = is_likely(process)};
     if (scan.directory < 0)
         return;
+    int fdinfo = kernel_openat(scan.directory, "fdinfo", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    scan.fdinfo = fdinfo > 0 ? fdinfo : 0;
     size_t first = index * DESCRIPTORS_AT_ONCE;
     for (size_t i = first; i < first + DESCRIPTORS_AT_ONCE && i < process->number_count; i++)
         descriptors_look(&scan, process->numbers[i]);
+    if (fdinfo >= 0)
+        (void)kernel_close(fdinfo);
     (void)kernel_close(scan.directory);
 }
 
@@ -130,6 +156,43 @@ static void share_out(struct gathering *gathering, struct process *process)
     process->number_count = 0;
 }
 
+static bool all_found(const struct process *process)
+{
+    unsigned found = 0;
+    for (const struct open_file *file = process->files; file != NULL; file = file->next)
+        found += file->locked && file->taker == process->told.pid;
+    return found >= process->held;
+}
+
+/* Those above `guessed` as well, if not all locks were among the numbers below it. */
+static void look_beyond(struct gathering *gathering, struct process *process, size_t guessed)
+{
+    process->scanned = true;
+    if (all_found(process))
+        return;
+    size_t count = 0;
+    int directory = facts_open(process->told.pid);
+    if (descriptors_list(process, directory, gathering->processes->arena)) {
+        for (size_t i = 0; i < process->number_count; i++)
+            if ((size_t)process->numbers[i] >= guessed)
+                process->numbers[count++] = process->numbers[i];
+        process->number_count = count;
+    }
+    if (count > 0)
+        share_out(gathering, process);
+    if (directory >= 0)
+        (void)kernel_close(directory);
+}
+
+static void look_at_many(struct gathering *gathering, struct process *process)
+{
+    bool listed = process->scanned;
+    size_t count = process->number_count;
+    share_out(gathering, process);
+    if (!listed)
+        look_beyond(gathering, process, count);
+}
+
 void processes_gather(struct processes *processes, struct process **items, size_t count,
                       const struct wanted_inodes *wanted)
 {
@@ -137,7 +200,7 @@ void processes_gather(struct processes *processes, struct process **items, size_
     parallel_run(processes->arena, count, PROCESSES_AT_ONCE, look_into, &gathering);
     for (size_t i = 0; i < count; i++)
         if (items[i]->number_count > 0)
-            share_out(&gathering, items[i]);
+            look_at_many(&gathering, items[i]);
 }
 
 /* --- all processes that there are --- */

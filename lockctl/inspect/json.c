@@ -7,14 +7,40 @@
 
 #define REPLACEMENT "\xef\xbf\xbd"
 
+/*
+ * There may be thousands of locks with dozens of values each: what is the same every time is
+ * written without printf, and without taking the stream's lock, as only one thread writes.
+ */
+static void put(struct json *json, char character)
+{
+    (void)fputc_unlocked(character, json->file);
+}
+
+static void put_text(struct json *json, const char *text)
+{
+    (void)fputs_unlocked(text, json->file);
+}
+
+static void new_line(struct json *json)
+{
+    static const char text[] = "\n                        "; /* eight deep: more than any */
+    size_t length = 1 + 3 * (size_t)json->depth;
+    if (length > sizeof text - 1)
+        length = sizeof text - 1;
+    (void)fwrite_unlocked(text, 1, length, json->file);
+}
+
 static void begin_value(struct json *json, const char *key)
 {
     if (!json->first)
-        (void)fputc(',', json->file);
+        put(json, ',');
     if (json->depth > 0)
-        (void)fprintf(json->file, "\n%*s", 3 * json->depth, "");
-    if (key != NULL)
-        (void)fprintf(json->file, "\"%s\": ", key);
+        new_line(json);
+    if (key != NULL) {
+        put(json, '"');
+        put_text(json, key);
+        put_text(json, "\": ");
+    }
     json->first = false;
 }
 
@@ -23,7 +49,7 @@ void json_open(struct json *json, const char *key, char bracket)
     if (json->depth == 0)
         json->first = true;
     begin_value(json, key);
-    (void)fputc(bracket, json->file);
+    put(json, bracket);
     json->depth++;
     json->first = true;
 }
@@ -32,11 +58,11 @@ void json_close(struct json *json, char bracket)
 {
     json->depth--;
     if (!json->first)
-        (void)fprintf(json->file, "\n%*s", 3 * json->depth, "");
-    (void)fputc(bracket, json->file);
+        new_line(json);
+    put(json, bracket);
     json->first = false;
     if (json->depth == 0)
-        (void)fputc('\n', json->file);
+        put(json, '\n');
 }
 
 unsigned json_character(const unsigned char *at, uint32_t *character)
@@ -59,6 +85,20 @@ unsigned json_character(const unsigned char *at, uint32_t *character)
     return valid ? length : 0;
 }
 
+/* What stands for it between quotes, where it can't stand for itself; else NULL. */
+static const char *escape(char room[static 8], unsigned length, uint32_t character)
+{
+    if (length == 0)
+        return REPLACEMENT;
+    if (character == '"' || character == '\\')
+        (void)snprintf(room, 8, "\\%c", (int)character);
+    else if (character < 0x20 || (character >= 0x7f && character < 0xa0))
+        (void)snprintf(room, 8, "\\u%04x", character);
+    else
+        return NULL;
+    return room;
+}
+
 void json_text(struct json *json, const char *key, const char *text)
 {
     if (text == NULL) {
@@ -66,39 +106,43 @@ void json_text(struct json *json, const char *key, const char *text)
         return;
     }
     begin_value(json, key);
-    (void)fputc('"', json->file);
-    for (const unsigned char *at = (const unsigned char *)text; *at != '\0';) {
+    put(json, '"');
+    const unsigned char *at = (const unsigned char *)text;
+    const unsigned char *plain = at;
+    while (*at != '\0') {
+        char room[8];
         uint32_t character;
         unsigned length = json_character(at, &character);
-        if (length == 0)
-            (void)fputs(REPLACEMENT, json->file);
-        else if (character == '"' || character == '\\')
-            (void)fprintf(json->file, "\\%c", (int)character);
-        else if (character < 0x20 || (character >= 0x7f && character < 0xa0))
-            (void)fprintf(json->file, "\\u%04x", character);
-        else
-            (void)fwrite(at, 1, length, json->file);
+        const char *escaped = escape(room, length, character);
+        if (escaped != NULL) {
+            (void)fwrite_unlocked(plain, 1, (size_t)(at - plain), json->file);
+            put_text(json, escaped);
+        }
         at += length == 0 ? 1 : length;
+        if (escaped != NULL)
+            plain = at;
     }
-    (void)fputc('"', json->file);
+    (void)fwrite_unlocked(plain, 1, (size_t)(at - plain), json->file);
+    put(json, '"');
 }
 
 void json_number(struct json *json, const char *key, uint64_t number)
 {
+    char text[FORMAT_TEXT];
     begin_value(json, key);
-    (void)fprintf(json->file, "%lu", number);
+    put_text(json, format_number(text, number));
 }
 
 void json_boolean(struct json *json, const char *key, bool value)
 {
     begin_value(json, key);
-    (void)fputs(value ? "true" : "false", json->file);
+    put_text(json, value ? "true" : "false");
 }
 
 void json_null(struct json *json, const char *key)
 {
     begin_value(json, key);
-    (void)fputs("null", json->file);
+    put_text(json, "null");
 }
 
 void json_seconds(struct json *json, const char *key, int64_t nanoseconds)
@@ -109,5 +153,5 @@ void json_seconds(struct json *json, const char *key, int64_t nanoseconds)
         return;
     }
     begin_value(json, key);
-    (void)fputs(format_seconds(text, (uint64_t)nanoseconds), json->file);
+    put_text(json, format_seconds(text, (uint64_t)nanoseconds));
 }

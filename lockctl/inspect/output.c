@@ -50,12 +50,7 @@ bool cell_is_exact(const struct output *output)
 
 const char *cell_number(struct output *output, uint64_t number)
 {
-    char *text = output->text + sizeof output->text - 1; /* by hand: there may be thousands */
-    *text = '\0';
-    do
-        *--text = (char)('0' + number % 10);
-    while ((number /= 10) != 0);
-    return text;
+    return format_number(output->text, number);
 }
 
 const char *cell_duration(struct output *output, uint64_t nanoseconds)

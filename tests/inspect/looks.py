@@ -161,6 +161,41 @@ def many_in_one_directory():
              {h["pid"] for k in locks for h in k["holders"]})
 
 
+SCATTERED = """
+import fcntl, os, sys, time
+files = {}
+for i in range(150):
+    file = os.open(f"D/{i}", os.O_CREAT | os.O_RDWR)
+    fcntl.flock(file, fcntl.LOCK_EX)
+    if i % 3 == 0:
+        high = fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, 700 + 2 * i)
+        os.close(file)
+        file = high
+    files[i] = file
+child = os.fork()
+if child == 0:
+    for i, file in files.items():
+        if i not in (40, 42):
+            os.close(file)
+    time.sleep(600)
+os.close(files[40])
+os.close(files[42])
+print(child, flush=True)
+time.sleep(600)
+"""
+
+
+def scattered_descriptors():
+    """Wherever among its descriptors a process has its many locks, and those that only its child still has."""
+    (work / "D").mkdir()
+    holder = start("/usr/bin/python3", "-c", SCATTERED, stdout=subprocess.PIPE)
+    child = int(holder.stdout.readline())
+    expected = {str(work / f"D/{i}"): [child] if i in (40, 42) else [holder.pid] for i in range(150)}
+    same("the holders of 150 locks of one process and its child", expected,
+         {k["lock"]: [h["pid"] for h in k["holders"]] for k in look("status")["locks"]
+          if (k["lock"] or "").startswith(str(work))})
+
+
 def as_nobody(*words):
     command = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", LOCKCTL, *words]
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, check=False)
@@ -318,4 +353,4 @@ def crowds():
 
 
 if __name__ == "__main__":
-    main(times, columns, hostile, layout, many_in_one_directory, ordinary_user, namespaces, undisturbed, forged_registry, crowds)
+    main(times, columns, hostile, layout, many_in_one_directory, scattered_descriptors, ordinary_user, namespaces, undisturbed, forged_registry, crowds)
