@@ -4,6 +4,7 @@
  */
 #include "shim/touch.h"
 
+#include "shim/lock/awaited.h"
 #include "shim/lock/command_member.h"
 #include "shim/lock/kernel.h"
 #include "shim/lost_update.h"
@@ -501,6 +502,7 @@ void touch_forked(void)
 {
     undo_forked();
     lock_each(forget_in_child, NULL);
+    awaited_forget();
     mappings_forget();
     lost_update_forked();
     for (int at = descriptor_next(0); at >= 0; at = descriptor_next(at + 1))

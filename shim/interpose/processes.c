@@ -1,7 +1,9 @@
 /* Processes that begin, end, or leave the command that they belong to. */
 #include "shim/interpose/real.h"
+#include "shim/lock/awaited.h"
 #include "shim/lock/kernel.h"
 #include "shim/lock/polls.h"
+#include "shim/lock/relatives.h"
 #include "shim/touch.h"
 
 /* fork() itself runs the handlers that start.c has registered; this one skips them. */
@@ -23,36 +25,60 @@ static pid_t asked(pid_t child, pid_t ended)
     return ended;
 }
 
+/* Who waits says for whom. True: wait_ends() is due. */
+static bool wait_begins(pid_t child, int options)
+{
+    bool waits = (options & WNOHANG) == 0 && touch_guarding() && touch_is_own_process();
+    if (waits)
+        awaited_begin(child > 0 ? child : RELATIVES_ANY_CHILD);
+    return waits;
+}
+
+static pid_t wait_ends(bool waited, pid_t child, pid_t ended)
+{
+    if (waited)
+        awaited_end();
+    return asked(child, ended);
+}
+
 INTERPOSE pid_t waitpid(pid_t child, int *status, int options)
 {
-    return asked(child, REAL(waitpid)(child, status, options));
+    bool waits = wait_begins(child, options);
+    return wait_ends(waits, child, REAL(waitpid)(child, status, options));
 }
 
 INTERPOSE pid_t wait3(int *status, int options, struct rusage *usage)
 {
-    return asked(-1, REAL(wait3)(status, options, usage));
+    bool waits = wait_begins(-1, options);
+    return wait_ends(waits, -1, REAL(wait3)(status, options, usage));
 }
 
 INTERPOSE pid_t wait4(pid_t child, int *status, int options, struct rusage *usage)
 {
-    return asked(child, REAL(wait4)(child, status, options, usage));
+    bool waits = wait_begins(child, options);
+    return wait_ends(waits, child, REAL(wait4)(child, status, options, usage));
 }
 
 #ifdef __i386__
 INTERPOSE pid_t __wait3_time64(int *status, int options, void *usage)
 {
-    return asked(-1, REAL(__wait3_time64)(status, options, usage));
+    bool waits = wait_begins(-1, options);
+    return wait_ends(waits, -1, REAL(__wait3_time64)(status, options, usage));
 }
 
 INTERPOSE pid_t __wait4_time64(pid_t child, int *status, int options, void *usage)
 {
-    return asked(child, REAL(__wait4_time64)(child, status, options, usage));
+    bool waits = wait_begins(child, options);
+    return wait_ends(waits, child, REAL(__wait4_time64)(child, status, options, usage));
 }
 #endif
 
 INTERPOSE int waitid(idtype_t kind, id_t id, siginfo_t *told, int options)
 {
+    bool waits = wait_begins(kind == P_PID ? (pid_t)id : -1, options);
     int result = REAL(waitid)(kind, id, told, options);
+    if (waits)
+        awaited_end();
     if (result == 0 && (options & WNOHANG) != 0 && told != NULL)
         (void)asked(kind == P_PID ? (pid_t)id : -1, told->si_pid);
     return result;

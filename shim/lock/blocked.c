@@ -289,6 +289,7 @@ static void guess_call(struct blocked *blocked, pid_t process)
     else
         process_each_number(process_path(path, process, "fd", -1), add_any_descriptor, blocked);
     blocked->asleep = true;
+    blocked->guessed = true;
 }
 
 enum { THREADS_MAXIMUM = 64 };

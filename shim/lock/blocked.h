@@ -19,6 +19,7 @@ struct blocked {
     bool asleep;   /* a thread sleeps for a time, or until something happens */
     bool endless;  /* … without a limit of time, where the end of a child would wake it, too */
     bool busy;     /* a thread does something else than to wait */
+    bool guessed;  /* what it is in may not be seen */
     int count;
     int descriptors[BLOCKED_DESCRIPTORS]; /* until one can be read or written */
     int child_count;

@@ -72,7 +72,7 @@ static bool keeps_polling(struct watched_holder *watched, const struct registry_
 struct relatives_hints holder_watch_look(struct holder_watch *watch,
                                          const struct registry_holder *holder, uint64_t began)
 {
-    struct relatives_hints hints = {.rested = false};
+    struct relatives_hints hints = {.awaited = holder->awaited};
     uint64_t now = registry_now();
     struct watched_holder *watched = watched_holder(watch, holder, now);
     uint64_t since = holder->since > began ? holder->since : began;

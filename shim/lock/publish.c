@@ -4,6 +4,7 @@
  */
 #include "shim/lock/publish.h"
 
+#include "shim/lock/awaited.h"
 #include "shim/lock/command_member.h"
 #include "shim/lock/kernel.h"
 #include "shim/lock/process.h"
@@ -81,6 +82,7 @@ static struct registry_holder describe_self(const struct lock *lock, pid_t proce
         .fence = (uint64_t)(uintptr_t)&lock->fence,
         .thread = lock_self_thread(),
         .out_of_reach = atomic_load(&lock->out_of_reach),
+        .awaited = awaited_child(),
     };
 }
 

@@ -243,7 +243,16 @@ void registry_polled(struct registry *registry, int slot, pid_t process, pid_t c
     size_t offset = own_holder_offset(registry, slot, process);
     if (offset != 0)
         (void)registry_write(registry, offset + FROM, (const char *)&holder + FROM,
-                             offsetof(struct registry_holder, reserved) - FROM);
+                             offsetof(struct registry_holder, awaited) - FROM);
+}
+
+void registry_awaits(struct registry *registry, int slot, pid_t process, pid_t child)
+{
+    int32_t number = child;
+    size_t offset = own_holder_offset(registry, slot, process);
+    if (offset != 0)
+        (void)registry_write(registry, offset + offsetof(struct registry_holder, awaited), &number,
+                             sizeof number);
 }
 
 static void set_own_flag(struct registry *registry, int slot, pid_t process, size_t member)

@@ -67,7 +67,9 @@ struct registry_holder {
     uint32_t ending; /* it has ended in order, but for what libc still does; answers for nothing */
     int32_t polled;  /* a child that it asks about without waiting, or -1: several */
     uint64_t polled_at; /* when it last did, at most REGISTRY_POLL_AGE too old; 0: never */
-    uint64_t reserved[3];
+    int32_t awaited; /* the child, the only one, that it waits for; 0: not told, or not one alone */
+    uint32_t reserved_word;
+    uint64_t reserved[2];
 };
 #define REGISTRY_TOUCH_AGE 1000000000u
 #define REGISTRY_POLL_AGE 10000000u
@@ -300,6 +302,8 @@ void registry_clear_holder(struct registry *registry, int slot, pid_t process);
 void registry_touched(struct registry *registry, int slot, pid_t process, uint64_t now);
 /* … or has asked about a child (-1: several) that has not ended, with WNOHANG. */
 void registry_polled(struct registry *registry, int slot, pid_t process, pid_t child, uint64_t now);
+/* … or waits for this child alone; 0: not any more. */
+void registry_awaits(struct registry *registry, int slot, pid_t process, pid_t child);
 
 /* It ends in order: nothing is handed on to it any more. */
 void registry_ends(struct registry *registry, int slot, pid_t process);

@@ -300,6 +300,22 @@ static bool waits_for_child(pid_t parent, pid_t child, const struct blocked *blo
 }
 
 /*
+ * Where it may not be seen, any child seems to be waited for. The holder's own word counts more, if
+ * it has one thread (another one may wait for somebody else) and that child is still there.
+ */
+static void believe(pid_t holder, pid_t child, struct blocked *blocked)
+{
+    struct process_status status, of_child;
+    if (!blocked->guessed || !blocked->on_child || child <= 0 ||
+        !process_status_read(holder, &status) || status.threads != 1 ||
+        !process_status_read(child, &of_child) || of_child.parent != holder)
+        return;
+    blocked->on_child = blocked->asleep = false;
+    blocked->children[0] = child;
+    blocked->child_count = 1;
+}
+
+/*
  * Many may share memory, and whoever waits for a word of it mostly waits for another one than us,
  * and not for long.
  */
@@ -307,6 +323,8 @@ static void find_blocked(pid_t process, pid_t holder, const struct relatives_hin
                          struct blocked *blocked)
 {
     blocked_find(process, blocked);
+    if (process == holder)
+        believe(holder, hints->awaited, blocked);
     if (!(process == holder ? hints->still : hints->rested))
         blocked->address_count = 0;
 }

@@ -17,6 +17,7 @@ struct relatives_hints {
      * RELATIVES_ANY_CHILD. 0: it does not.
      */
     pid_t polled;
+    pid_t awaited; /* by its own words it waits for this child alone; 0: it says nothing */
 };
 #define RELATIVES_ANY_CHILD (-1)
 

@@ -46,6 +46,28 @@ c = ['$act', 'cat T/n', 'put T/done done']
 $call"
 done
 
+# Who may not see what the holder waits in still learns that it waits for it: the holder tells of one
+# child, and where another thread may wait for somebody else any is meant.
+may_be_others=
+if [ "$(id -u)" = 0 ] && setpriv --reuid=65534 --clear-groups true 2>/dev/null; then
+    may_be_others=yes
+else
+    skip "children of another user: not root, or no setpriv here"
+fi
+for call in ${may_be_others:+"subprocess.run(c)" "subprocess.check_output(c)" "os.system(shlex.join(c))" \
+    "p = subprocess.Popen(c); os.waitid(os.P_PID, p.pid, os.WEXITED)" \
+    "subprocess.run(['true']); os.system(shlex.join(c))" \
+    "s = sleeps(); threading.Thread(target=s.wait).start(); time.sleep(0.1); subprocess.check_output(c); s.kill()" \
+    "s = sleeps(); threading.Thread(target=s.wait).start(); time.sleep(0.1); subprocess.run(c); s.kill()"}; do
+    joins "python, another user's child: $call" "$python" -c "
+import os, shlex, subprocess, threading, time
+for path, mode in ('.', 0o755), ('T', 0o777), ('T/n', 0o666): os.chmod(path, mode)
+held = open('T/n')
+c = ['setpriv', '--reuid=65534', '--clear-groups', '$act', 'cat T/n', 'put T/done done']
+def sleeps(): return subprocess.Popen(['sleep', '60'])
+$call"
+done
+
 # Those who wait for a child without waiting in wait(): they ask again and again, or for its pidfd.
 for call in "subprocess.run(c, timeout=60)" "
 while p().poll() is None: time.sleep(0.02)" "
@@ -199,9 +221,12 @@ def begin_and_lock():
         pass
 
 def begin_and_wait(wait):
+    if user:  # whom it waits for in vfork() such a one can't see
+        other = subprocess.Popen(['sleep', '0.3'])
     for child in children:
         child.start()
-    other = subprocess.Popen(['sleep', '0.1'])
+    if not user:
+        other = subprocess.Popen(['sleep', '0.1'])
     wait(other)
 
 def begin_and_waitpid():
@@ -219,7 +244,14 @@ def keep(lock, kept):
         time.sleep(0.1)
 
 lock, kept = multiprocessing.Lock(), multiprocessing.Event()
-children = [multiprocessing.Process(target=add, args=(lambda: time.sleep(0.005),)) for _ in range(5)]
+def add_as(user):
+    if user:
+        os.setgroups([])
+        os.setresuid(user, user, user)
+    add(lambda: time.sleep(0.005))
+
+user = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+children = [multiprocessing.Process(target=add_as, args=(user,)) for _ in range(5)]
 add({'sleep': begin_and_sleep, 'select': begin_and_select, 'alarm': begin_and_alarm, 'lock': begin_and_lock,
      'waitpid': begin_and_waitpid, 'waitid': begin_and_waitid, 'pidfd': begin_and_pidfd}[sys.argv[1]])
 for child in children:
@@ -230,6 +262,14 @@ for scope in process session; do
         fresh
         guard $scope "$python" "$work.py" $way
         same "$scope: a parent in its $way is not gone past" "0 6" "$? $(cat T/n)"
+    done
+    # Who may not see in which system call it is goes by what it tells of itself.
+    for way in ${may_be_others:+waitpid waitid}; do
+        fresh
+        chmod 755 "$work"
+        chmod -R a+rwX T
+        guard $scope "$python" "$work.py" "$way" 65534
+        same "$scope: a parent in its $way is not gone past by another user's" "0 6" "$? $(cat T/n)"
     done
 done
 
