@@ -342,6 +342,8 @@ static bool note_number(long number, void *context)
 {
     struct list *list = context;
     struct process *process = list->process;
+    if (number < process->looked_below)
+        return true;
     process->numbers =
         arena_grow(list->arena, process->numbers, process->number_count, sizeof number);
     process->numbers[process->number_count++] = number;

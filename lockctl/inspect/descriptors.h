@@ -19,7 +19,7 @@ struct scan {
     bool likely;              /* most of its descriptors have flocks */
 };
 
-/* Sets process->numbers to those that it has open; false: they can't be seen. */
+/* Sets process->numbers to those that it has open, from looked_below on; false: not to be seen. */
 bool descriptors_list(struct process *process, int directory, struct arena *arena);
 
 /* Adds the descriptor if it is on a wanted inode. */

@@ -164,21 +164,13 @@ static bool all_found(const struct process *process)
     return found >= process->held;
 }
 
-/* Those above `guessed` as well, if not all locks were among the numbers below it. */
-static void look_beyond(struct gathering *gathering, struct process *process, size_t guessed)
+/* The others as well, if not all locks were among the numbers that were guessed. */
+static void look_beyond(struct gathering *gathering, struct process *process)
 {
-    process->scanned = true;
     if (all_found(process))
         return;
-    size_t count = 0;
     int directory = facts_open(process->told.pid);
-    if (descriptors_list(process, directory, gathering->processes->arena)) {
-        for (size_t i = 0; i < process->number_count; i++)
-            if ((size_t)process->numbers[i] >= guessed)
-                process->numbers[count++] = process->numbers[i];
-        process->number_count = count;
-    }
-    if (count > 0)
+    if (descriptors_list(process, directory, gathering->processes->arena))
         share_out(gathering, process);
     if (directory >= 0)
         (void)kernel_close(directory);
@@ -186,11 +178,14 @@ static void look_beyond(struct gathering *gathering, struct process *process, si
 
 static void look_at_many(struct gathering *gathering, struct process *process)
 {
-    bool listed = process->scanned;
+    bool guessed = !process->scanned;
     size_t count = process->number_count;
     share_out(gathering, process);
-    if (!listed)
-        look_beyond(gathering, process, count);
+    if (!guessed)
+        return;
+    process->looked_below = (long)count;
+    process->scanned = true;
+    look_beyond(gathering, process);
 }
 
 void processes_gather(struct processes *processes, struct process **items, size_t count,

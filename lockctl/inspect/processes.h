@@ -36,6 +36,7 @@ struct process {
     struct open_file *files;            /* of those that it has open, the ones on wanted inodes */
     long *numbers; /* its descriptors, where they are many and wait for a look */
     size_t number_count;
+    long looked_below; /* those with smaller numbers were looked at without a list */
 };
 
 /* A descriptor on one of the wanted files. */

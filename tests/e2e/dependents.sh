@@ -149,21 +149,25 @@ done
 # … while another thread of the holder is never at rest.
 sed -i 's/^held = .*/&\nimport threading, time\nthreading.Thread(target=lambda: [time.sleep(0.02) for _ in iter(int, 1)], daemon=True).start()/' "$work.py"
 joins "python: event, beside a thread that does something else" "$python" "$work.py" event
-# Workers of a pool that wait for their next task, under `process` with the lock that they have had.
-cat >"$work.py" <<'END'
-import multiprocessing, sys, time
-
-def add(number):
+adding="
+def add(pause):
     with open('T/n', 'r+') as file:
         number = int(file.read())
-        time.sleep(0.01)
+        pause()
         file.seek(0)
         file.write(str(number + 1))
+"
+# Workers of a pool that wait for their next task, under `process` with the lock that they have had.
+{ echo "$adding" && cat; } >"$work.py" <<'END'
+import multiprocessing, sys, time
+
+def add_one(number):
+    add(lambda: time.sleep(0.01))
 
 if sys.argv[3:]:
     held = open('T/n')
 with multiprocessing.Pool(int(sys.argv[1])) as pool:
-    pool.map(add, range(int(sys.argv[2])), chunksize=1)
+    pool.map(add_one, range(int(sys.argv[2])), chunksize=1)
 END
 for scope in process session; do
     fresh
@@ -177,15 +181,8 @@ done
 # A parent that sleeps in the middle of what it does waits for nobody, though it has asked about its
 # children, as each start of another one does, or would hear of their end; nor does one that waits for a
 # lock in shared memory that somebody else lets go of in a moment, or for another child.
-cat >"$work.py" <<'END'
+{ echo "$adding" && cat; } >"$work.py" <<'END'
 import multiprocessing, os, select, signal, subprocess, sys, time
-
-def add(pause):
-    with open('T/n', 'r+') as file:
-        number = int(file.read())
-        pause()
-        file.seek(0)
-        file.write(str(number + 1))
 
 def begin_and_sleep():
     for child in children:
@@ -275,15 +272,8 @@ done
 
 # Nor is one who waits for a message that is about to come, by those who have merely inherited the other
 # end of the pipe.
-cat >"$work.py" <<'END'
+{ echo "$adding" && cat; } >"$work.py" <<'END'
 import multiprocessing, time
-
-def add(pause):
-    with open('T/n', 'r+') as file:
-        number = int(file.read())
-        pause()
-        file.seek(0)
-        file.write(str(number + 1))
 
 def begin():
     begun.set()
