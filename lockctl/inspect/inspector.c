@@ -104,9 +104,11 @@ static int read_again(struct inspector *inspector)
             several && inspector->request.everything && bytes < SMALL_LIST && !inspector->view.same;
         if (!several && i >= READ_ONE_PIECE_AGAIN)
             return 0;
-        if ((!cheap && !misses_named(inspector)) || (i > 0 && bytes >= LARGE_LIST))
+        bool missing = misses_named(inspector);
+        if ((!cheap && !missing) || (i > 0 && bytes >= LARGE_LIST))
             return 0;
-        int result = kernel_view_read_again(&inspector->view, &inspector->view_arena);
+        int result = kernel_view_read_again(&inspector->view, &inspector->view_arena,
+                                            missing || inspector->view.gap);
         if (result < 0)
             return result;
         bytes += inspector->view.bytes;

@@ -85,6 +85,12 @@ unsigned json_character(const unsigned char *at, uint32_t *character)
     return valid ? length : 0;
 }
 
+/* Most are. */
+static bool is_plain(unsigned char character)
+{
+    return character >= ' ' && character <= '~' && character != '"' && character != '\\';
+}
+
 /* What stands for it between quotes, where it can't stand for itself; else NULL. */
 static const char *escape(char room[static 8], unsigned length, uint32_t character)
 {
@@ -109,7 +115,11 @@ void json_text(struct json *json, const char *key, const char *text)
     put(json, '"');
     const unsigned char *at = (const unsigned char *)text;
     const unsigned char *plain = at;
-    while (*at != '\0') {
+    for (;;) {
+        while (is_plain(*at))
+            at++;
+        if (*at == '\0')
+            break;
         char room[8];
         uint32_t character;
         unsigned length = json_character(at, &character);

@@ -16,6 +16,8 @@ enum { ATTEMPTS = 4 };
 #define FIRST_ROOM ((size_t)64 << 10)
 #define ROOM_FOR_ALL ((size_t)4 << 20)
 #define FAR_BEHIND ((off_t)1 << 40)
+#define PIECE ((size_t)4096) /* the kernel's buffer, as long as no record is longer */
+#define LINE_MAXIMUM ((size_t)192)
 
 /* --- words of a line; nothing is copied: there may be a hundred thousand lines --- */
 
@@ -215,18 +217,20 @@ static void make_room(struct text *text, size_t wanted)
 }
 
 /* The text of the list, or NULL with *error set. */
-static const char *read_text(struct kernel_view *view, bool whole, int *error)
+static const char *read_text(struct kernel_view *view, bool whole, bool careful, int *error)
 {
     static struct text texts[2];
     static unsigned last;
     const struct text *before = &texts[last];
     struct text *text = &texts[last ^= 1u];
-    int descriptor = open_list(whole);
+    bool short_piece = false;
+    int descriptor = open_list(careful);
     *error = descriptor;
     if (descriptor < 0)
         return NULL;
     text->length = 0;
     view->pieces = 0;
+    view->gap = false;
     make_room(text, whole ? ROOM_FOR_ALL : FIRST_ROOM);
     for (ssize_t got; (got = kernel_read(descriptor, text->bytes + text->length,
                                          text->room - 1 - text->length)) != 0;) {
@@ -235,6 +239,8 @@ static const char *read_text(struct kernel_view *view, bool whole, int *error)
             break;
         text->length += (size_t)got;
         view->pieces++;
+        view->gap = view->gap || short_piece;
+        short_piece = (size_t)got < PIECE - LINE_MAXIMUM;
         if (text->room - text->length <= 8192)
             make_room(text, 2 * text->room);
     }
@@ -246,12 +252,12 @@ static const char *read_text(struct kernel_view *view, bool whole, int *error)
 }
 
 /* `again`: what the view has comes from the reading before. */
-static int read_list(struct kernel_view *view, struct arena *arena, bool again)
+static int read_list(struct kernel_view *view, struct arena *arena, bool again, bool careful)
 {
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
         int error;
         bool whole = again || attempt > 0;
-        const char *text = read_text(view, whole, &error);
+        const char *text = read_text(view, whole, careful || attempt > 0, &error);
         if (text == NULL)
             return error;
         if (!whole || !view->same)
@@ -266,12 +272,12 @@ static int read_list(struct kernel_view *view, struct arena *arena, bool again)
 
 int kernel_view_read(struct kernel_view *view, struct arena *arena)
 {
-    return read_list(view, arena, false);
+    return read_list(view, arena, false, false);
 }
 
-int kernel_view_read_again(struct kernel_view *view, struct arena *arena)
+int kernel_view_read_again(struct kernel_view *view, struct arena *arena, bool careful)
 {
-    return read_list(view, arena, true);
+    return read_list(view, arena, true, careful);
 }
 
 size_t kernel_view_find(const struct kernel_view *view, uint64_t device, uint64_t inode,

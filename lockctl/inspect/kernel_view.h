@@ -28,17 +28,18 @@ struct kernel_view {
     bool same;     /* the reading said to the letter what the one before had said */
     size_t bytes;  /* of its text */
     size_t pieces; /* in which it came; more than one: a line may have been missed */
+    bool gap;      /* a piece had room for a line, and was not the last: a long record came next */
 };
 
 /* Reads it, again if it contradicts itself. Returns 0 or a negative errno. */
 int kernel_view_read(struct kernel_view *view, struct arena *arena);
 
 /*
- * The same, dearer, and with care for long records (a lock with many waiters), which the first
+ * The same once more. `view` is what the reading before has put there, and stays so where this one
+ * says the same. `careful`: dearer, with care for long records (a lock with many waiters), which a
  * reading leaves out if a lock before them is let go of while the kernel makes room for them.
- * `view` is what the reading before has put there, and stays so where this one says the same.
  */
-int kernel_view_read_again(struct kernel_view *view, struct arena *arena);
+int kernel_view_read_again(struct kernel_view *view, struct arena *arena, bool careful);
 
 /* Adds those files of an earlier reading that are not in this one. */
 void kernel_view_merge(struct kernel_view *view, const struct kernel_view *earlier,
