@@ -178,7 +178,7 @@ static bool take_neighbour(const struct scan *scan, struct open_file *file)
     file->stat_device = status.st_dev;
     file->stat_inode = status.st_ino;
     file->at_path = true;
-    file->alone = !worker->neighbours.any_registry;
+    file->alone = !neighbours_have_registry(&worker->neighbours);
     return true;
 }
 

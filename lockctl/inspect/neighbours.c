@@ -18,17 +18,25 @@ struct neighbour {
     const char *name;
 };
 
-static size_t place_of(const struct neighbours *neighbours, uint64_t inode)
+struct name_list {
+    const char *directory;
+    int descriptor;
+    bool any_registry;
+    struct neighbour *table;
+    size_t size; /* a power of two */
+};
+
+static size_t place_of(const struct name_list *list, uint64_t inode)
 {
-    return (size_t)(inode * 0x9E3779B97F4A7C15u >> 20) & (neighbours->size - 1);
+    return (size_t)(inode * 0x9E3779B97F4A7C15u >> 20) & (list->size - 1);
 }
 
-static void put(struct neighbours *neighbours, const struct dirent64 *entry)
+static void put(struct name_list *list, const struct dirent64 *entry)
 {
-    size_t place = place_of(neighbours, entry->d_ino);
-    while (neighbours->table[place].inode != 0)
-        place = (place + 1) & (neighbours->size - 1);
-    neighbours->table[place] = (struct neighbour){entry->d_ino, entry->d_name};
+    size_t place = place_of(list, entry->d_ino);
+    while (list->table[place].inode != 0)
+        place = (place + 1) & (list->size - 1);
+    list->table[place] = (struct neighbour){entry->d_ino, entry->d_name};
 }
 
 static bool is_registry(const char *name)
@@ -44,8 +52,8 @@ struct piece {
 };
 
 /* Calls `each` for the entries that may be lock files; returns how many there are. */
-static size_t for_each(struct neighbours *neighbours, const struct piece *pieces, size_t count,
-                       void (*each)(struct neighbours *neighbours, const struct dirent64 *entry))
+static size_t for_each(struct name_list *list, const struct piece *pieces, size_t count,
+                       void (*each)(struct name_list *list, const struct dirent64 *entry))
 {
     size_t entries = 0;
     for (size_t i = 0; i < count; i++)
@@ -56,38 +64,34 @@ static size_t for_each(struct neighbours *neighbours, const struct piece *pieces
                 continue;
             entries++;
             if (each != NULL)
-                each(neighbours, entry);
+                each(list, entry);
         }
     return entries;
 }
 
-static void make_table(struct neighbours *neighbours, struct arena *arena,
-                       const struct piece *pieces, size_t count)
+static void make_table(struct name_list *list, struct arena *arena, const struct piece *pieces,
+                       size_t count)
 {
-    size_t entries = for_each(neighbours, pieces, count, NULL);
-    size_t size = 64;
-    while (size < 2 * entries)
-        size *= 2;
-    neighbours->size = size;
-    neighbours->table = arena_take(arena, size * sizeof *neighbours->table);
-    (void)for_each(neighbours, pieces, count, put);
-    for (size_t i = 0; i < size; i++)
-        neighbours->any_registry =
-            neighbours->any_registry ||
-            (neighbours->table[i].inode != 0 && is_registry(neighbours->table[i].name));
+    size_t entries = for_each(list, pieces, count, NULL);
+    list->size = 64;
+    while (list->size < 2 * entries)
+        list->size *= 2;
+    list->table = arena_take(arena, list->size * sizeof *list->table);
+    (void)for_each(list, pieces, count, put);
+    for (size_t i = 0; i < list->size && !list->any_registry; i++)
+        list->any_registry = list->table[i].inode != 0 && is_registry(list->table[i].name);
 }
 
-/* A directory that is larger than all this is left alone. */
-static void list(struct neighbours *neighbours, struct arena *arena)
+/* NULL where it can't be read, and of a directory that is larger than all this. */
+static struct name_list *make_list(const char *directory, struct arena *arena)
 {
     struct piece pieces[PIECES_MAXIMUM];
     size_t count = 0;
     ssize_t got = 1;
-    neighbours->listed = true;
-    int descriptor = kernel_openat(AT_FDCWD, neighbours->directory,
-                                   O_RDONLY | O_DIRECTORY | O_NOATIME | O_CLOEXEC, 0);
+    int descriptor =
+        kernel_openat(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY | O_NOATIME | O_CLOEXEC, 0);
     if (descriptor < 0)
-        return;
+        return NULL;
     for (; got > 0 && count < PIECES_MAXIMUM; count++) {
         pieces[count].bytes = arena_take(arena, PIECE);
         got = kernel_getdents(descriptor, pieces[count].bytes, PIECE);
@@ -95,17 +99,48 @@ static void list(struct neighbours *neighbours, struct arena *arena)
     }
     if (got != 0) {
         (void)kernel_close(descriptor);
-        return;
+        return NULL;
     }
-    neighbours->descriptor = descriptor;
-    make_table(neighbours, arena, pieces, count);
+    struct name_list *list = arena_take(arena, sizeof *list);
+    *list = (struct name_list){.directory = directory, .descriptor = descriptor};
+    make_table(list, arena, pieces, count);
+    return list;
+}
+
+static void drop_list(struct name_list *list)
+{
+    if (list != NULL)
+        (void)kernel_close(list->descriptor);
 }
 
 void neighbours_drop(struct neighbours *neighbours)
 {
-    if (neighbours->size > 0)
-        (void)kernel_close(neighbours->descriptor);
-    neighbours->size = 0;
+    drop_list(neighbours->own);
+    neighbours->list = neighbours->own = NULL;
+}
+
+void shared_names_drop(struct shared_names *shared)
+{
+    drop_list(atomic_load(&shared->list));
+}
+
+/* Another worker's, if there is one; while that is being made nothing, to ask again next time. */
+static void find_list(struct neighbours *neighbours, struct arena *arena)
+{
+    struct shared_names *shared = neighbours->shared;
+    struct name_list *others = shared != NULL ? atomic_load(&shared->list) : NULL;
+    if (others != NULL && strcmp(others->directory, neighbours->directory) == 0) {
+        neighbours->list = others;
+    } else if (shared == NULL || others != NULL) {
+        neighbours->list = neighbours->own = make_list(neighbours->directory, arena);
+    } else if (!atomic_exchange(&shared->begun, true)) {
+        others = make_list(neighbours->directory, arena);
+        atomic_store(&shared->list, others);
+        neighbours->list = others;
+    } else {
+        return;
+    }
+    neighbours->listed = true;
 }
 
 void neighbours_note(struct neighbours *neighbours, struct arena *arena, const char *path)
@@ -113,41 +148,47 @@ void neighbours_note(struct neighbours *neighbours, struct arena *arena, const c
     size_t length = (size_t)(strrchr(path, '/') - path) + 1;
     if (neighbours->directory == NULL || strncmp(neighbours->directory, path, length) != 0 ||
         neighbours->directory[length] != '\0') {
-        if (neighbours->listed && neighbours->size > 0 && neighbours->missed < MISSES_MAXIMUM)
+        if (neighbours->list != NULL && neighbours->missed < MISSES_MAXIMUM)
             return; /* one that lies elsewhere, among many */
         neighbours_drop(neighbours);
-        *neighbours = (struct neighbours){.directory = arena_copy(arena, path, length)};
+        *neighbours = (struct neighbours){.shared = neighbours->shared,
+                                          .directory = arena_copy(arena, path, length)};
     }
     if (++neighbours->seen >= WORTH_A_LIST && !neighbours->listed)
-        list(neighbours, arena);
+        find_list(neighbours, arena);
 }
 
-static const char *name_of(const struct neighbours *neighbours, uint64_t inode)
+bool neighbours_have_registry(const struct neighbours *neighbours)
 {
-    for (size_t place = place_of(neighbours, inode); neighbours->table[place].inode != 0;
-         place = (place + 1) & (neighbours->size - 1))
-        if (neighbours->table[place].inode == inode)
-            return neighbours->table[place].name;
+    return neighbours->list->any_registry;
+}
+
+static const char *name_of(const struct name_list *list, uint64_t inode)
+{
+    for (size_t place = place_of(list, inode); list->table[place].inode != 0;
+         place = (place + 1) & (list->size - 1))
+        if (list->table[place].inode == inode)
+            return list->table[place].name;
     return NULL;
 }
 
 const char *neighbours_find(struct neighbours *neighbours, struct arena *arena, uint64_t device,
                             uint64_t inode, struct stat *status)
 {
-    if (neighbours->size == 0 || inode == 0 || neighbours->missed >= MISSES_MAXIMUM)
+    const struct name_list *list = neighbours->list;
+    if (list == NULL || inode == 0 || neighbours->missed >= MISSES_MAXIMUM)
         return NULL;
-    const char *name = name_of(neighbours, inode);
-    if (name == NULL ||
-        kernel_fstatat(neighbours->descriptor, name, status, AT_SYMLINK_NOFOLLOW) != 0 ||
+    const char *name = name_of(list, inode);
+    if (name == NULL || kernel_fstatat(list->descriptor, name, status, AT_SYMLINK_NOFOLLOW) != 0 ||
         status->st_dev != device || status->st_ino != inode || status->st_nlink != 1) {
         neighbours->missed++;
         return NULL;
     }
     neighbours->missed = 0;
-    size_t length = strlen(neighbours->directory);
+    size_t length = strlen(list->directory);
     size_t name_length = strlen(name);
     char *path = arena_take(arena, length + name_length + 1);
-    memcpy(path, neighbours->directory, length);
+    memcpy(path, list->directory, length);
     memcpy(path + length, name, name_length);
     return path;
 }

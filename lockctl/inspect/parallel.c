@@ -17,6 +17,7 @@ struct run {
     atomic_size_t next;
     void (*each)(void *context, struct worker *worker, size_t index);
     void *context;
+    struct shared_names names;
 };
 
 struct thread {
@@ -41,6 +42,7 @@ static void work(struct run *run, struct arena *arena)
 {
     struct worker worker;
     worker_begin(&worker, arena);
+    worker.neighbours.shared = &run->names;
     for (size_t first; (first = atomic_fetch_add(&run->next, run->batch)) < run->count;)
         for (size_t i = first; i < first + run->batch && i < run->count; i++)
             run->each(run->context, &worker, i);
@@ -116,4 +118,5 @@ void parallel_run(struct arena *arena, size_t count, size_t batch,
         (void)pthread_join(threads[i].thread, NULL);
         arena_join(arena, &threads[i].arena);
     }
+    shared_names_drop(&run.names);
 }

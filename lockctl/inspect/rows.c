@@ -6,6 +6,7 @@
 #include "lockctl/lockctl.h"
 
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <wchar.h>
 #include <wctype.h>
@@ -81,13 +82,14 @@ void rows_add_cell(struct rows *rows, size_t column_count, const char *text)
         cell = rows->cells[rows->count - column_count];
     if (!cell.as_it_was || strcmp(cell.text, text) != 0)
         cell = make_cell(&rows->arena, text);
-    rows->cells = arena_grow(&rows->arena, rows->cells, rows->count, sizeof *rows->cells);
+    rows->cells = grow(rows->cells, rows->count, sizeof *rows->cells);
     rows->cells[rows->count++] = cell;
 }
 
 void rows_drop(struct rows *rows)
 {
     arena_reset(&rows->arena);
+    free(rows->cells);
     *rows = (struct rows){.count = 0};
 }
 
