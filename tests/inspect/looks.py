@@ -164,11 +164,11 @@ def many_in_one_directory():
 SCATTERED = """
 import fcntl, os, sys, time
 files = {}
-for i in range(150):
+for i in range(600):
     file = os.open(f"D/{i}", os.O_CREAT | os.O_RDWR)
     fcntl.flock(file, fcntl.LOCK_EX)
     if i % 3 == 0:
-        high = fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, 700 + 2 * i)
+        high = fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, 700 + i // 3)
         os.close(file)
         file = high
     files[i] = file
@@ -190,8 +190,8 @@ def scattered_descriptors():
     (work / "D").mkdir()
     holder = start("/usr/bin/python3", "-c", SCATTERED, stdout=subprocess.PIPE)
     child = int(holder.stdout.readline())
-    expected = {str(work / f"D/{i}"): [child] if i in (40, 42) else [holder.pid] for i in range(150)}
-    same("the holders of 150 locks of one process and its child", expected,
+    expected = {str(work / f"D/{i}"): [child] if i in (40, 42) else [holder.pid] for i in range(600)}
+    same("the holders of 600 locks of one process and its child", expected,
          {k["lock"]: [h["pid"] for h in k["holders"]] for k in look("status")["locks"]
           if (k["lock"] or "").startswith(str(work))})
 
