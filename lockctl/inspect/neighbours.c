@@ -151,8 +151,9 @@ void neighbours_note(struct neighbours *neighbours, struct arena *arena, const c
         if (neighbours->list != NULL && neighbours->missed < MISSES_MAXIMUM)
             return; /* one that lies elsewhere, among many */
         neighbours_drop(neighbours);
-        *neighbours = (struct neighbours){.shared = neighbours->shared,
-                                          .directory = arena_copy(arena, path, length)};
+        struct shared_names *shared = neighbours->shared;
+        *neighbours = (struct neighbours){.shared = shared};
+        neighbours->directory = arena_copy(arena, path, length);
     }
     if (++neighbours->seen >= WORTH_A_LIST && !neighbours->listed)
         find_list(neighbours, arena);
