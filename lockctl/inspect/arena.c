@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK_BYTES ((size_t)64 * 1024)
+/* So large that malloc maps it: then it is zero page by page as it is used, and is not written to. */
+#define BLOCK_BYTES ((size_t)256 * 1024)
 #define ALIGNMENT ((size_t)16)
 
 struct arena_block {

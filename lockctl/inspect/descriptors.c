@@ -5,6 +5,7 @@
  */
 #include "lockctl/inspect/descriptors.h"
 
+#include "lockctl/format.h"
 #include "lockctl/inspect/facts.h"
 #include "lockctl/inspect/identity.h"
 #include "lockctl/inspect/kernel_view.h"
@@ -122,9 +123,12 @@ static struct open_file *add_file(const struct scan *scan, const struct open_fil
  */
 static bool read_fdinfo(const struct scan *scan, long number, char *text, size_t size)
 {
-    char name[40];
-    (void)snprintf(name, sizeof name, scan->fdinfo > 0 ? "%ld" : "fdinfo/%ld", number);
-    return facts_read(scan->fdinfo > 0 ? scan->fdinfo : scan->directory, name, text, size) > 0;
+    char digits[FORMAT_TEXT];
+    char name[FORMAT_TEXT + 8];
+    if (scan->fdinfo > 0)
+        return facts_read(scan->fdinfo, format_number(digits, (uint64_t)number), text, size) > 0;
+    (void)snprintf(name, sizeof name, "fdinfo/%ld", number);
+    return facts_read(scan->directory, name, text, size) > 0;
 }
 
 static const char *descriptor_name(char name[static 32], long number)
