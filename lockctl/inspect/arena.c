@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* So large that malloc maps it: then it is zero page by page as it is used, and is not written to. */
+/* So large that malloc maps it: then it is zero, page by page as it is used. */
 #define BLOCK_BYTES ((size_t)256 * 1024)
 #define ALIGNMENT ((size_t)16)
 
