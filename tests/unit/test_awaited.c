@@ -80,8 +80,10 @@ static void who_takes_the_lock_tells_at_once(void **state)
 {
     (void)state;
     lock_leave(&lock);
+    assert_false(is_locked());
     awaited_begin(ONE);
     assert_int_equal(lock_enter(&lock, 0, 0), 0);
+    assert_true(is_locked());
     assert_int_equal(told(), ONE);
     awaited_end();
     assert_int_equal(told(), 0);
