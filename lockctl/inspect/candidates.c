@@ -119,7 +119,7 @@ static void want_inodes(struct look *look)
     for (size_t i = 0; i < look->view->count; i++)
         if (i == 0 || look->view->items[i].inode != look->view->items[i - 1].inode)
             inodes[count++] = look->view->items[i].inode;
-    for (size_t i = 0; i < look->count; i++)
+    for (size_t i = 0; i < look->count; i++) /* those in the list are there already */
         if (look->candidates[i].inode != 0 && look->candidates[i].line_count == 0)
             inodes[count++] = look->candidates[i].inode;
     sort_inodes(inodes, count);

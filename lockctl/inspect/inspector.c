@@ -92,7 +92,7 @@ static bool misses_named(const struct inspector *inspector)
  * A list in several pieces leaves lines out when locks before them are let go in between. What is
  * said not to be locked is asked for again, a few times; of everything, where that is cheap, until
  * two readings in turn say the same. A record that is longer than a piece (a lock with many
- * waiters) can be left out of what then comes in one.
+ * waiters) can be left out of what then comes in one: care is taken where there may be such.
  */
 static int read_again(struct inspector *inspector)
 {

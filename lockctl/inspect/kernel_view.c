@@ -217,7 +217,7 @@ static void make_room(struct text *text, size_t wanted)
 }
 
 /* The text of the list, or NULL with *error set. */
-static const char *read_text(struct kernel_view *view, bool whole, bool careful, int *error)
+static const char *read_text(struct kernel_view *view, bool careful, int *error)
 {
     static struct text texts[2];
     static unsigned last;
@@ -231,7 +231,7 @@ static const char *read_text(struct kernel_view *view, bool whole, bool careful,
     text->length = 0;
     view->pieces = 0;
     view->gap = false;
-    make_room(text, whole ? ROOM_FOR_ALL : FIRST_ROOM);
+    make_room(text, careful ? ROOM_FOR_ALL : FIRST_ROOM);
     for (ssize_t got; (got = kernel_read(descriptor, text->bytes + text->length,
                                          text->room - 1 - text->length)) != 0;) {
         *error = (int)got;
@@ -256,11 +256,11 @@ static int read_list(struct kernel_view *view, struct arena *arena, bool again, 
 {
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
         int error;
-        bool whole = again || attempt > 0;
-        const char *text = read_text(view, whole, careful || attempt > 0, &error);
+        const char *text = read_text(view, careful || attempt > 0, &error);
         if (text == NULL)
             return error;
-        if (!whole || !view->same)
+        bool first = attempt == 0 && !again;
+        if (first || !view->same)
             kernel_view_parse(view, arena, text);
         view->same = view->same && attempt == 0; /* as what the view had before, that is */
         if (!kernel_view_contradicts_itself(view))

@@ -75,12 +75,11 @@ INTERPOSE pid_t __wait4_time64(pid_t child, int *status, int options, void *usag
 
 INTERPOSE int waitid(idtype_t kind, id_t id, siginfo_t *told, int options)
 {
-    bool waits = wait_begins(kind == P_PID ? (pid_t)id : -1, options);
+    pid_t child = kind == P_PID ? (pid_t)id : -1;
+    bool waits = wait_begins(child, options);
     int result = REAL(waitid)(kind, id, told, options);
-    if (waits)
-        awaited_end();
-    if (result == 0 && (options & WNOHANG) != 0 && told != NULL)
-        (void)asked(kind == P_PID ? (pid_t)id : -1, told->si_pid);
+    bool none_yet = result == 0 && (options & WNOHANG) != 0 && told != NULL && told->si_pid == 0;
+    (void)wait_ends(waits, child, none_yet ? 0 : -1);
     return result;
 }
 

@@ -123,7 +123,8 @@ def layout():
 MANY = """
 import fcntl, os
 files = []
-for name in ["linked", "deleted", "replaced", "renamed", "../elsewhere"] + [f"{i:03}" for i in range(100)]:
+numbered = [f"{i:03}" for i in range(100)]  # the others among them: the list is made after the first few
+for name in numbered[:50] + ["linked", "deleted", "replaced", "renamed", "../elsewhere"] + numbered[50:]:
     files.append(os.open(f"many/{name}", os.O_CREAT | os.O_RDWR))
     fcntl.flock(files[-1], fcntl.LOCK_EX)
 for i in range(8):
@@ -151,11 +152,11 @@ def many_in_one_directory():
             guarded = start(ACT, "cat many/table/n", "mark 2", "await 2+", guard="process", table="many/table")
             at("2")
             expected[str(work / "many/table.lock")] = "healthy"
-            shutil.copy("many/table.lock.registry", "many/005.registry")
+            shutil.copy("many/table.lock.registry", "many/095.registry")
         locks = [k for k in look("status")["locks"] if (k["lock"] or "").startswith(str(work))]
         same(f"each by its name, {'with' if registry else 'without'} a registry", expected,
              {k["lock"]: k["verdict"] for k in locks})
-        same("registries are read", [str(work / "many/005"), str(work / "many/table.lock")] if registry else [],
+        same("registries are read", [str(work / "many/095"), str(work / "many/table.lock")] if registry else [],
              sorted(k["lock"] for k in locks if k["generation"] is not None))
         same("all holders", {holder.pid, guarded.pid} if registry else {holder.pid},
              {h["pid"] for k in locks for h in k["holders"]})
